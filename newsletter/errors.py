@@ -1,0 +1,126 @@
+"""What can go wrong, named for what the caller does next.
+
+NewsletterError            says what, where, and what to do; the CLI prints it and exits 1
+├── SettingsError          a setting is missing or wrong: mend it and start again
+├── DatabaseError          the database cannot be reached, or is of another version
+├── BrokerError            Redis/Valkey cannot be reached or started
+├── BadInput               what somebody gave us cannot be used: file, line, field, row
+│   ├── BadDocument        a daily document that cannot be read
+│   └── BadAddress         an email address that cannot be mailed
+├── NotFound               there is no such newsletter, issue, subscriber …
+├── Conflict               it is there, but in a state that forbids what was asked
+├── BadToken               a link that is forged, for another purpose, or too old
+├── SourceError            a source could not be read
+│   ├── SourceUnavailable  it did not answer, or asked us to come back later: try again
+│   └── SourceMalformed    it answered something that is no list of papers: tell the operator
+├── SummaryError           a summariser has no summary for this paper; the paper's alone
+└── TransportError         a mail did not go
+    ├── RelayUnavailable   the relay refused us or is away: nobody's address is to blame
+    ├── Deferred           the server says later (SMTP 4xx) for this message
+    ├── Refused            the server says never (SMTP 5xx) for this message
+    └── AnswerLost         the message was handed over and no answer came: it may have arrived
+"""
+
+from dataclasses import dataclass
+
+
+class NewsletterError(Exception):
+    """Something a person can act on: `str()` says what and where, `hint` what to do about it."""
+
+    def __init__(self, what: str, *, hint: str = "") -> None:
+        """Keep the sentence and the hint."""
+        super().__init__(what)
+        self.hint = hint
+
+
+class SettingsError(NewsletterError):
+    """A setting is missing or wrong."""
+
+
+class DatabaseError(NewsletterError):
+    """The database cannot be reached, or its tables are of another version."""
+
+
+class BrokerError(NewsletterError):
+    """Redis or Valkey cannot be reached or started."""
+
+
+class BadInput(NewsletterError):
+    """What somebody gave us cannot be used."""
+
+
+class BadDocument(BadInput):
+    """A daily document cannot be read; the message begins with `file:line:`."""
+
+
+class BadAddress(BadInput):
+    """An email address that cannot be mailed."""
+
+
+class NotFound(NewsletterError):
+    """There is no such newsletter, issue or subscriber."""
+
+
+class Conflict(NewsletterError):
+    """It is there, but in a state that forbids what was asked."""
+
+
+class BadToken(NewsletterError):
+    """A link that is forged, made for another purpose, or too old."""
+
+
+class SourceError(NewsletterError):
+    """A source could not be read."""
+
+
+class SourceUnavailable(SourceError):
+    """The source did not answer, or asked us to come back later."""
+
+
+class SourceMalformed(SourceError):
+    """The source answered something that is no list of papers."""
+
+
+class SummaryError(NewsletterError):
+    """A summariser has no summary for this paper."""
+
+
+@dataclass(frozen=True)
+class Reply:
+    """A mail server's words: basic code, enhanced code (RFC 3463; empty if none), text, and who said it at which step."""
+
+    code: int
+    enhanced: str
+    text: str
+    server: str
+    phase: str
+
+    def __str__(self) -> str:
+        """Read as the server wrote it, with the phase in front."""
+        words = " ".join(word for word in (str(self.code) if self.code else "", self.enhanced, self.text) if word)
+        return f"{self.phase}: {words}"
+
+
+class TransportError(NewsletterError):
+    """A mail did not go; `reply` is what the server said, code 0 where it said nothing."""
+
+    def __init__(self, reply: Reply, *, hint: str = "") -> None:
+        """Keep the server's reply beside the sentence made of it."""
+        super().__init__(f"{reply.server}: {reply}", hint=hint)
+        self.reply = reply
+
+
+class RelayUnavailable(TransportError):
+    """The relay refused us at the door, or cannot be reached."""
+
+
+class Deferred(TransportError):
+    """The server says later (SMTP 4xx) for this message."""
+
+
+class Refused(TransportError):
+    """The server says never (SMTP 5xx) for this message."""
+
+
+class AnswerLost(TransportError):
+    """The message was handed over and no answer came: it may have arrived."""

@@ -1,0 +1,1 @@
+"""Mail as bytes: emails as data, rendering, composing, transports."""

@@ -1,0 +1,108 @@
+"""Emails as data: a frozen dataclass per kind; what differs from reader to reader is a slot.
+
+`templates/email/<kind>/{subject.txt, body.txt, body.html}` show the fields as `email`, and `slot.<name>`
+where a recipient's own value goes. An email is rendered once and then spliced for everybody it is for,
+so nothing that belongs to one person is a field here.
+"""
+
+from dataclasses import dataclass
+from datetime import date
+from typing import ClassVar
+
+
+@dataclass(frozen=True)
+class Publication:
+    """The newsletter as its mails need it."""
+
+    slug: str
+    title: str
+    description: str
+    language: str  # BCP 47: "ko", "en"
+    postal_address: str
+    home_url: str  # the page where one signs up
+    archive_url: str
+
+
+@dataclass(frozen=True)
+class PaperCard:
+    """One paper as the digest shows it."""
+
+    paper_id: int
+    title: str
+    url: str
+    authors: tuple[str, ...]
+    more_authors: bool
+    votes: int | None
+    thumbnail_url: str  # empty: none
+    video_url: str  # empty: none
+    bullets: tuple[str, ...]
+    origin: str  # who wrote the bullets: a SummaryOrigin value
+    model: str = ""  # the language model, where origin is "model"
+    summary_language: str = ""  # where it differs from the newsletter's: an English abstract in a Korean digest
+
+
+@dataclass(frozen=True)
+class Email:
+    """What every kind has: the newsletter it comes from, whose language it speaks."""
+
+    kind: ClassVar[str]
+    slots: ClassVar[tuple[str, ...]]  # the names of the slots its templates may use
+
+    publication: Publication
+
+
+@dataclass(frozen=True)
+class DigestEmail(Email):
+    """An issue: all its papers, of which each reader gets a selection."""
+
+    kind: ClassVar[str] = "digest"
+    slots: ClassVar[tuple[str, ...]] = ("unsubscribe_url", "view_url", "rank", "count")
+
+    first_day: date
+    last_day: date
+    papers: tuple[PaperCard, ...]
+
+
+@dataclass(frozen=True)
+class ConfirmEmail(Email):
+    """Please confirm that you asked for this (double opt-in)."""
+
+    kind: ClassVar[str] = "confirm"
+    slots: ClassVar[tuple[str, ...]] = ("confirm_url", "requested_at", "titles", "hours")
+
+
+@dataclass(frozen=True)
+class WelcomeEmail(Email):
+    """You are in: what comes when, the latest issue, and how to leave."""
+
+    kind: ClassVar[str] = "welcome"
+    slots: ClassVar[tuple[str, ...]] = ("unsubscribe_url",)
+
+    send_hour: int | None  # None: as soon as an issue is ready
+    zone: str
+    latest_url: str  # empty: no issue yet
+    latest_title: str
+
+
+@dataclass(frozen=True)
+class GoodbyeEmail(Email):
+    """You have left, and this is the way back."""
+
+    kind: ClassVar[str] = "goodbye"
+    slots: ClassVar[tuple[str, ...]] = ()
+
+
+@dataclass(frozen=True)
+class AlreadySubscribedEmail(Email):
+    """Somebody signed up an address that is subscribed: said by mail, so that the page gives nothing away."""
+
+    kind: ClassVar[str] = "already-subscribed"
+    slots: ClassVar[tuple[str, ...]] = ("unsubscribe_url", "requested_at")
+
+
+@dataclass(frozen=True)
+class AlarmEmail(Email):
+    """Something the operator must know."""
+
+    kind: ClassVar[str] = "alarm"
+    slots: ClassVar[tuple[str, ...]] = ("cause", "subject", "detail", "opened_at")

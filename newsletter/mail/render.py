@@ -1,0 +1,122 @@
+r"""An email as data into its words: subject, text and HTML, cut into pieces, with marks where a reader's own values go.
+
+Rendering is the slow half (Jinja2, then premailer moves the CSS into the elements) and happens once per issue.
+The quick half, once per recipient, is `compose`. Between them stand *pieces*: the head, each paper's card and its
+one-line form, the foot; a message is a choice of them. Inside a piece a slot is written `\x01name\x02`, which no
+clean text can hold.
+"""
+
+import logging
+import re
+import secrets
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache, lru_cache
+from types import SimpleNamespace
+from typing import Any
+
+import jinja2
+from markupsafe import Markup
+
+from newsletter import i18n, paths
+from newsletter.mail.emails import Email
+
+HEAD, FOOT = "head", "foot"
+SLOT = re.compile("\x01([a-z_]+)\x02")
+
+
+@dataclass(frozen=True)
+class Piece:
+    """A part of an email that is chosen or left out as a whole; `name` is "head", "card:<paper id>" or "line:<paper id>"."""
+
+    name: str
+    content: str
+
+
+@dataclass(frozen=True)
+class Rendered:
+    """An email in words: the subject is one line, the parts are pieces in their order."""
+
+    subject: str
+    text: tuple[Piece, ...]
+    html: tuple[Piece, ...]
+
+
+@lru_cache(maxsize=256)
+def render(email: Email) -> Rendered:
+    """Render `email` from the three templates of its kind, in its newsletter's language.
+
+    Raises jinja2.UndefinedError where a template names what the email does not have.
+    """
+    folder = f"email/{email.kind}"
+    plain = _environment(email.publication.language, html=False)
+    marked = {name: f"\x01{name}\x02" for name in email.slots}
+    text_context = {"email": email, "slot": SimpleNamespace(**marked), "piece": lambda name: f"\x03{name}\x04"}
+    subject = " ".join(plain.get_template(f"{folder}/subject.txt").render(text_context).split())
+    text = plain.get_template(f"{folder}/body.txt").render(text_context)
+    return Rendered(subject=subject, text=_cut(_tidy(text)), html=_cut(_render_html(email, folder)))
+
+
+def _render_html(email: Email, folder: str) -> str:
+    """Return the HTML part, inlined; slots and piece marks pass the inliner as words nobody could have written."""
+    secret = secrets.token_hex(8)
+    slots = SimpleNamespace(**{name: f"slot-{secret}-{name}-" for name in email.slots})
+    context = {"email": email, "slot": slots, "piece": _comment(secret)}
+    template = _environment(email.publication.language, html=True).get_template(f"{folder}/body.html")
+    html = inline(template.render(context))
+    html = re.sub(f"slot-{secret}-([a-z_]+)-", "\x01\\1\x02", html)
+    return re.sub(f"<!--{secret} ([a-z]+(?::\\d+)?)-->", "\x03\\1\x04", html)
+
+
+def _comment(secret: str) -> Callable[[str], Markup]:
+    return lambda name: Markup("<!--{} {}-->").format(secret, name)
+
+
+def inline(html: str) -> str:
+    """Move the style sheet into the elements, keeping the media rules with their `!important` (dark mode, phones).
+
+    Never call it with HTML from outside: premailer follows CSS imports even without the network.
+    """
+    from premailer import Premailer  # noqa: PLC0415 -- 0.3 s to import; only the process that renders needs it
+
+    worker = Premailer(
+        html,
+        method="html",
+        allow_network=False,
+        keep_style_tags=True,
+        strip_important=False,
+        remove_classes=False,
+        disable_validation=True,
+        cssutils_logging_level=logging.CRITICAL,
+    )
+    return str(worker.transform())
+
+
+@cache
+def _environment(language: str, *, html: bool) -> jinja2.Environment:
+    """Return the templates' environment: everything escaped in HTML, nothing in text, nothing undefined in either."""
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(paths.templates()),
+        autoescape=html,  # noqa: S701 -- off for the text part alone
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        extensions=["jinja2.ext.i18n"],
+    )
+    environment.install_gettext_translations(i18n.catalogue(language), newstyle=True)  # type: ignore[attr-defined]  # added by the extension
+    filters: dict[str, Callable[..., Any]] = environment.filters
+    filters["long_date"] = lambda day: i18n.long_date(day, language)
+    filters["medium_date"] = lambda day: i18n.medium_date(day, language)
+    return environment
+
+
+def _tidy(text: str) -> str:
+    """Return the text with no line ending in blanks and at most one empty line in a row."""
+    return re.sub(r"\n{3,}", "\n\n", re.sub(r"[ \t]+\n", "\n", text)).strip("\n") + "\n"
+
+
+def _cut(marked: str) -> tuple[Piece, ...]:
+    """Cut at the piece marks; what comes before the first is the head."""
+    parts = re.split("\x03([a-z]+(?::\\d+)?)\x04", marked)
+    names = [HEAD, *parts[1::2]]
+    return tuple(Piece(name, content) for name, content in zip(names, parts[0::2], strict=True))

@@ -1,0 +1,1 @@
+"""The Celery application: the clock and the muscle of the service; the tables are the queue."""
