@@ -9,11 +9,13 @@ clean text can hold.
 import logging
 import re
 import secrets
+import unicodedata
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache, lru_cache
 from types import SimpleNamespace
 from typing import Any
+from urllib.parse import urlsplit
 
 import jinja2
 from markupsafe import Markup
@@ -22,12 +24,16 @@ from newsletter import i18n, paths
 from newsletter.mail.emails import Email
 
 HEAD, FOOT = "head", "foot"
+TEXT_WIDTH = 76  # columns of the text part; a Hangul syllable takes two
 SLOT = re.compile("\x01([a-z_]+)\x02")
 
 
 @dataclass(frozen=True)
 class Piece:
-    """A part of an email that is chosen or left out as a whole; `name` is "head", "card:<paper id>" or "line:<paper id>"."""
+    """A part of an email that is chosen or left out as a whole.
+
+    `name` is "head", "card:<paper id>", "lines" (the heading over the one-line forms), "line:<paper id>" or "foot".
+    """
 
     name: str
     content: str
@@ -63,7 +69,7 @@ def _render_html(email: Email, folder: str) -> str:
     slots = SimpleNamespace(**{name: f"slot-{secret}-{name}-" for name in email.slots})
     context = {"email": email, "slot": slots, "piece": _comment(secret)}
     template = _environment(email.publication.language, html=True).get_template(f"{folder}/body.html")
-    html = inline(template.render(context))
+    html = inline(re.sub(r"\n\s+", "\n", template.render(context)))  # the templates' indentation is for their reader
     html = re.sub(f"slot-{secret}-([a-z_]+)-", "\x01\\1\x02", html)
     return re.sub(f"<!--{secret} ([a-z]+(?::\\d+)?)-->", "\x03\\1\x04", html)
 
@@ -86,6 +92,7 @@ def inline(html: str) -> str:
         keep_style_tags=True,
         strip_important=False,
         remove_classes=False,
+        disable_basic_attributes=["align", "height"],  # a table with align floats in Outlook; the height of an image is its own
         disable_validation=True,
         cssutils_logging_level=logging.CRITICAL,
     )
@@ -107,7 +114,34 @@ def _environment(language: str, *, html: bool) -> jinja2.Environment:
     filters: dict[str, Callable[..., Any]] = environment.filters
     filters["long_date"] = lambda day: i18n.long_date(day, language)
     filters["medium_date"] = lambda day: i18n.medium_date(day, language)
+    filters["host"] = host
+    filters["wrap"] = wrap
+    environment.globals["direction"] = i18n.locale_of(language).text_direction
     return environment
+
+
+def host(url: str) -> str:
+    """Return where a link leads, as readers know it: "arxiv.org"; what cannot be read as a URL leads nowhere."""
+    try:
+        return (urlsplit(url).hostname or "").removeprefix("www.")
+    except ValueError:
+        return ""
+
+
+def wrap(text: str, first: str = "", rest: str = "") -> str:
+    """Wrap `text` at spaces to TEXT_WIDTH columns; lines begin with `first`, then with `rest`. Long words stay whole."""
+    lines, line = [], first
+    for position, word in enumerate(text.split()):
+        gap = " " if position and line != rest else ""
+        if gap and _columns(line) + 1 + _columns(word) > TEXT_WIDTH:
+            lines.append(line)
+            line, gap = rest, ""
+        line += gap + word
+    return "\n".join([*lines, line])
+
+
+def _columns(text: str) -> int:
+    return sum(2 if unicodedata.east_asian_width(character) in "WF" else 1 for character in text)
 
 
 def _tidy(text: str) -> str:
