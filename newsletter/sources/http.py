@@ -117,7 +117,7 @@ def _get(client: httpx2.Client, url: httpx2.URL, limits: Limits) -> bytes:
         try:
             with client.stream("GET", url, extensions={"trace": deadline.watch}) as response:
                 _check_status(response)
-                return _read(response, limits.size)
+                body = _read(response, limits.size)
         except httpx2.TooManyRedirects as error:
             raise SourceMalformed(f"{url}: more than {limits.redirects} redirects", hint="Use the address it ends at.") from error
         except (httpx2.UnsupportedProtocol, httpx2.InvalidURL, httpx2.LocalProtocolError) as error:
@@ -126,16 +126,23 @@ def _get(client: httpx2.Client, url: httpx2.URL, limits: Limits) -> bytes:
             ) from error
         except httpx2.HTTPError as error:
             raise _Later(f"{url}: {_said(error, deadline, limits)}") from error
+        if deadline.passed:  # cut in a body of no stated length: that looks like its end
+            raise _Later(f"{url}: {_not_done(limits)}")
+        return body
 
 
 def _said(error: httpx2.HTTPError, deadline: "_Deadline", limits: Limits) -> str:
     if deadline.passed:
-        return f"not done after {limits.total:g} s"
+        return _not_done(limits)
     if isinstance(error, httpx2.ConnectTimeout):
         return f"no connection after {limits.connect:g} s"
     if isinstance(error, httpx2.TimeoutException):
         return f"nothing more came for {limits.read:g} s"
     return f"no answer: {error or type(error).__name__}"
+
+
+def _not_done(limits: Limits) -> str:
+    return f"not done after {limits.total:g} s"
 
 
 def _check_status(response: httpx2.Response) -> None:
