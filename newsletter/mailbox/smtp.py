@@ -38,7 +38,7 @@ class Keeper:
         try:
             kept = self._mailbox.save(
                 content,
-                mail_from=envelope.mail_from or "",
+                mail_from=(envelope.mail_from or "").removeprefix("<>"),  # aiosmtpd's null sender
                 recipients=envelope.rcpt_tos,
                 now=self._clock(),
             )
