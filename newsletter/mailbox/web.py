@@ -99,8 +99,8 @@ class _Pages:
         try:
             message = self._mailbox.get(identity)
             content = message.content()
-        except NotFound as error:
-            return _absent(request, error)
+        except NotFound:
+            return _absent(request)
         letter = letters.read(content)
         if view not in VIEWS:
             view = VIEWS[0]
@@ -120,16 +120,16 @@ class _Pages:
         """Give the HTML part itself, for the frame; it stays in its sandbox when it is opened alone."""
         try:
             html = letters.read(self._mailbox.get(identity).content()).html
-        except NotFound as error:
-            return _absent(request, error)
+        except NotFound:
+            return _absent(request)
         return HTMLResponse(letters.for_new_tabs(html or ""), headers=_MAIL)
 
     def raw(self, request: Request, identity: str) -> Response:
         """Give the message as a file, the bytes as they were received."""
         try:
             content = self._mailbox.get(identity).content()
-        except NotFound as error:
-            return _absent(request, error)
+        except NotFound:
+            return _absent(request)
         disposition = {"Content-Disposition": f'attachment; filename="{identity}.eml"'}
         return Response(content, media_type="message/rfc822", headers=_FILE | disposition)
 
@@ -147,8 +147,8 @@ def _line(message: Received) -> Line:
         return Line(message, letters.Headers("", "", ""))
 
 
-def _absent(request: Request, error: NotFound) -> Response:
-    return _page(request, "absent.html", {"error": error}, status=HTTPStatus.NOT_FOUND)
+def _absent(request: Request) -> Response:
+    return _page(request, "absent.html", {}, status=HTTPStatus.NOT_FOUND)
 
 
 def _page(request: Request, name: str, context: Mapping[str, object], status: HTTPStatus = HTTPStatus.OK) -> Response:
