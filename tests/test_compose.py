@@ -1,0 +1,118 @@
+import re
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+import yaml
+
+from newsletter.config import Settings
+
+ROOT = Path(__file__).parent.parent
+OURS = {"migrate", "web", "worker", "beat", "mailbox"}
+ANSWER_TIME = timedelta(minutes=10)  # RFC 5321 section 4.5.3.2.6
+DRAIN_TIME = timedelta(minutes=1)
+
+
+@pytest.fixture(scope="module")
+def compose():
+    return yaml.safe_load((ROOT / "docker-compose.yml").read_text())
+
+
+@pytest.fixture(scope="module")
+def services(compose):
+    return compose["services"]
+
+
+def variables(text):
+    return set(re.findall(r"\$\{(\w+)", text))
+
+
+def seconds(text):
+    amount, unit = re.fullmatch(r"(\d+)([sm])", text).groups()
+    return timedelta(seconds=int(amount) * {"s": 1, "m": 60}[unit])
+
+
+def test_what_runs_is_what_the_newsletter_needs(services):
+    default = {name for name, service in services.items() if "profiles" not in service}
+
+    assert default == {"postgres", "valkey", "migrate", "web", "worker", "beat"}
+    assert services["mailbox"]["profiles"] == ["mailbox"]
+
+
+def test_every_long_running_service_has_a_health_check_a_grace_time_and_comes_back(services):
+    for name in services.keys() - {"migrate", "postgres", "valkey"}:
+        assert services[name]["healthcheck"]["test"][0] == "CMD", name
+        assert seconds(services[name]["stop_grace_period"]), name
+    assert {service["restart"] for name, service in services.items() if name != "migrate"} == {"unless-stopped"}
+    assert services["migrate"]["restart"] == "no"
+
+
+def test_a_worker_may_wait_for_the_answer_to_its_last_message(services):
+    assert seconds(services["worker"]["stop_grace_period"]) > DRAIN_TIME + ANSWER_TIME
+
+
+def test_nothing_starts_before_what_it_needs(services):
+    for name in ("web", "worker", "beat"):
+        assert services[name]["depends_on"] == {
+            "migrate": {"condition": "service_completed_successfully"},
+            "postgres": {"condition": "service_healthy"},
+            "valkey": {"condition": "service_healthy"},
+        }
+    assert services["migrate"]["depends_on"] == {"postgres": {"condition": "service_healthy"}}
+
+
+def test_only_pages_are_published_and_only_to_this_machine(services):
+    published = {name: service["ports"] for name, service in services.items() if "ports" in service}
+
+    assert published == {
+        "web": ["${NEWSLETTER_BIND:-127.0.0.1}:${NEWSLETTER_PORT:-8000}:8000"],
+        "mailbox": ["127.0.0.1:8025:8025"],
+    }
+
+
+def test_data_journal_and_queue_are_on_volumes_with_names(compose, services):
+    mounted = {volume.partition(":")[0] for service in services.values() for volume in service["volumes"]}
+
+    assert mounted == set(compose["volumes"])
+    assert all(services[name]["volumes"] == ["data:/data"] for name in OURS)
+    assert all(services[name]["environment"]["NEWSLETTER_DATA_DIR"] == "/data" for name in OURS)
+
+
+def test_no_container_of_ours_has_more_rights_than_it_needs(services):
+    dockerfile = (ROOT / "Dockerfile").read_text()
+
+    assert re.search(r"^USER newsletter$", dockerfile, re.MULTILINE)
+    for name in OURS:
+        assert services[name]["read_only"]
+        assert services[name]["cap_drop"] == ["ALL"]
+
+
+def test_the_example_of_the_environment_names_every_variable():
+    example = (ROOT / ".env.example").read_text()
+    named = set(re.findall(r"^(?:# )?([A-Z_]+)=", example, re.MULTILINE))
+
+    assert variables((ROOT / "docker-compose.yml").read_text()) <= named
+
+
+def test_every_variable_of_ours_is_a_setting(services):
+    example = (ROOT / ".env.example").read_text()
+    named = set(re.findall(r"^(?:# )?NEWSLETTER_(\w+)=", example, re.MULTILINE)) - {"BIND", "PORT"}  # compose's own
+    named |= {
+        key.removeprefix("NEWSLETTER_") for name in OURS for key in services[name]["environment"] if key.startswith("NEWSLETTER_")
+    }
+
+    for name in named:
+        first, _, rest = name.lower().partition("__")
+        field = Settings.model_fields[first]
+        assert not rest or rest in field.annotation.model_fields, name
+
+
+def test_the_image_is_made_of_files_that_are_there_and_pinned_by_hash():
+    dockerfile = (ROOT / "Dockerfile").read_text()
+    let_through = set(re.findall(r"^!(.+)$", (ROOT / ".dockerignore").read_text(), re.MULTILINE))
+    copied = {source for line in re.findall(r"^COPY (?!--from)(.+) \S+$", dockerfile, re.MULTILINE) for source in line.split()}
+
+    assert copied == let_through
+    assert all((ROOT / name).exists() for name in copied - {"README.md"})
+    assert "--require-hashes" in dockerfile
+    assert dockerfile.count("--no-index") == dockerfile.count(" .\n")
