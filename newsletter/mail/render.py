@@ -92,11 +92,11 @@ def inline(html: str) -> str:
         keep_style_tags=True,
         strip_important=False,
         remove_classes=False,
-        disable_basic_attributes=["align", "height"],  # a table with align floats in Outlook; the height of an image is its own
+        disable_basic_attributes=["align", "bgcolor", "height", "valign", "width"],  # a table with align floats in Outlook
         disable_validation=True,
         cssutils_logging_level=logging.CRITICAL,
     )
-    return str(worker.transform())
+    return str(worker.transform(pretty_print=False))  # white space between inline blocks would show
 
 
 @cache

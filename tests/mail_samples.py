@@ -1,0 +1,142 @@
+"""Invented mails of every kind and a reader of HTML, for the tests of rendering."""
+
+from dataclasses import replace
+from datetime import date
+from html.parser import HTMLParser
+
+from newsletter.mail.emails import (
+    AlarmEmail,
+    AlreadySubscribedEmail,
+    ConfirmEmail,
+    DigestEmail,
+    GoodbyeEmail,
+    PaperCard,
+    Publication,
+    WelcomeEmail,
+)
+
+KINDS = ("digest", "confirm", "welcome", "goodbye", "already-subscribed", "alarm")
+LANGUAGES = ("en", "ko")
+VOID = {"area", "base", "br", "col", "hr", "img", "input", "link", "meta", "source", "wbr"}
+CAST = ("Ari Kim", "Bora Lee", "Chan Park", "Dana Cho", "Eun Seo", "Femi Ade", "Gil Moreau", "Hana Sato", "Ines Vidal", "Jo Berg")
+SAYINGS = {
+    "en": (
+        "A model in two sizes, 2B and 7B, learns to say when it does not know; no human labels are needed for it.",
+        "Calibration error falls from 11.2% to 3.9% on held-out questions, at the cost of one point of accuracy.",
+        "Weights, training logs and the evaluation are released under a permissive licence.",
+    ),
+    "ko": (
+        "2B와 7B 두 크기의 모델이 모를 때 모른다고 말하는 법을 배우며, 사람이 붙인 정답은 필요하지 않습니다.",
+        "보류 질문에서 보정 오차가 11.2%에서 3.9%로 줄었고, 정확도는 1점 낮아졌습니다.",
+        "가중치와 학습 기록, 평가 결과를 자유로운 라이선스로 공개합니다.",
+    ),
+}
+
+
+def publication(language="en"):
+    title, description = {
+        "en": ("AI Papers", "The day's most talked-about papers, in a few lines each."),
+        "ko": ("오늘의 AI 논문", "오늘 가장 많이 이야기된 논문을 몇 줄로 전합니다."),
+    }[language]
+    home = "https://papers.example.org"
+    return Publication("daily", title, description, language, "7 Paper Street, 04524 Seoul", f"{home}/", f"{home}/daily/archive")
+
+
+def paper(paper_id=1, language="en", **changes):
+    plain = PaperCard(
+        paper_id=paper_id,
+        title=f"Open Weights That Know When to Say They Do Not Know, Part {paper_id}",
+        url=f"https://arxiv.org/abs/2403.{paper_id:05}",
+        authors=CAST,
+        more_authors=False,
+        votes=25,
+        thumbnail_url=f"https://cdn-thumbnails.huggingface.co/social-thumbnails/papers/2403.{paper_id:05}.png",
+        video_url="",
+        bullets=SAYINGS[language],
+        origin="document",
+    )
+    return replace(plain, **changes)
+
+
+def digest(*papers, language="en"):
+    return DigestEmail(publication(language), date(2024, 3, 14), date(2024, 3, 14), papers or (paper(),))
+
+
+def varied(language):
+    """One paper of every sort."""
+    return (
+        paper(1, language),
+        paper(2, language, origin="model", model="gpt-oss-120b", authors=CAST[:9], votes=1),
+        paper(3, language, origin="extract", bullets=SAYINGS["en"][:2], summary_language="" if language == "en" else "en"),
+        paper(4, language, video_url="https://video.example.net/demo.mp4", more_authors=True),
+        paper(5, language, thumbnail_url="", authors=(), votes=None, bullets=()),
+    )
+
+
+def sample(kind, language):
+    ours = publication(language)
+    return {
+        "digest": digest(*varied(language), language=language),
+        "confirm": ConfirmEmail(ours),
+        "welcome": WelcomeEmail(ours, 9, "Asia/Seoul", "https://papers.example.org/daily/2024-03-14", "AI Papers · Mar 14, 2024"),
+        "goodbye": GoodbyeEmail(ours),
+        "already-subscribed": AlreadySubscribedEmail(ours),
+        "alarm": AlarmEmail(ours),
+    }[kind]
+
+
+def content(pieces, *names):
+    """Join the pieces of these names, or all of them, as a message does."""
+    by_name = {piece.name: piece.content for piece in pieces}
+    return "".join(by_name[name] for name in names or by_name)
+
+
+def read(html):
+    page = Page()
+    page.feed(html)
+    page.close()
+    return page
+
+
+class Page(HTMLParser):
+    """What a page says: its elements, its text per element; `wrong` names the first tag that does not nest."""
+
+    def __init__(self):
+        super().__init__()
+        self.open, self.elements, self.texts, self.wrong, self.declaration = [], [], [], "", ""
+
+    def handle_decl(self, decl):
+        """Keep the doctype."""
+        self.declaration = decl
+
+    def handle_starttag(self, tag, attrs):
+        """Open an element."""
+        self.elements.append((tag, dict(attrs)))
+        self.texts.append("")
+        if tag not in VOID:
+            self.open.append((tag, len(self.texts) - 1))
+
+    def handle_endtag(self, tag):
+        """Close the element that is open, or remember that it was another."""
+        if not self.open or self.open[-1][0] != tag:
+            self.wrong = self.wrong or f"</{tag}> closes {self.open[-1:]}"
+        else:
+            self.open.pop()
+
+    def handle_data(self, data):
+        """Give the words to every open element."""
+        for _, position in self.open:
+            self.texts[position] += data
+
+    def all(self, tag):
+        """Return the attributes of every `tag`."""
+        return [attributes for name, attributes in self.elements if name == tag]
+
+    def said(self, tag):
+        """Return the words inside every `tag`."""
+        return [text for (name, _), text in zip(self.elements, self.texts, strict=True) if name == tag]
+
+    @property
+    def nests(self):
+        """Whether every element was closed in its turn."""
+        return not self.wrong and not self.open
