@@ -1,0 +1,157 @@
+"""Settings: the environment over one TOML file over the defaults; frozen, read by the outermost layers alone.
+
+`NEWSLETTER_CONFIG` names the file (default: `newsletter.toml` in the current folder, if it is there). A setting `smtp.host`
+is `NEWSLETTER_SMTP__HOST` in the environment. `DATABASE_URL` and `REDIS_URL` go without the prefix, as hosts expect.
+"""
+
+import os
+import secrets
+import tomllib
+from contextlib import suppress
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any, ClassVar
+
+import platformdirs
+from pydantic import AliasChoices, BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
+
+from newsletter.errors import SettingsError
+
+
+class Security(StrEnum):
+    """How the connection to the relay is protected."""
+
+    NONE = "none"
+    STARTTLS = "starttls"
+    TLS = "tls"
+
+
+class UnknownPolicy(StrEnum):
+    """What becomes of a message that was begun and never answered."""
+
+    RESEND_ONCE = "resend-once"  # at least once: a reader may get it twice
+    HOLD = "hold"  # at most once: the operator decides
+
+
+class SmtpSettings(BaseModel):
+    """The relay that takes our mail."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    host: str = ""  # empty: mail is written to files in the data folder, and nobody is mailed
+    port: Annotated[int, Field(ge=1, le=65535)] = 587
+    username: str = ""
+    password: SecretStr = SecretStr("")
+    security: Security = Security.STARTTLS
+    ca_file: Path | None = None  # a private certificate authority
+    messages_per_connection: Annotated[int, Field(ge=1)] = 1000
+
+
+class Settings(BaseSettings):
+    """Everything that differs from one installation to the next."""
+
+    model_config: ClassVar[SettingsConfigDict] = SettingsConfigDict(
+        env_prefix="NEWSLETTER_", env_nested_delimiter="__", frozen=True, extra="forbid", populate_by_name=True
+    )
+
+    data_dir: Path = Field(default_factory=lambda: Path(platformdirs.user_data_dir("newsletter")))
+    database_url: str = Field("", validation_alias=AliasChoices("DATABASE_URL", "database_url"))
+    redis_url: str = Field("", validation_alias=AliasChoices("REDIS_URL", "redis_url"))
+    base_url: str = "http://127.0.0.1:8000"
+    secret_key: SecretStr = SecretStr("")
+    secret_key_file: Path | None = None
+    postal_address: str = ""  # stands at the foot of every mail (CAN-SPAM 15 USC 7704(a)(5)); no newsletter is sent without
+    operator_email: str = ""  # alarms go here
+    bounce_domain: str = ""  # where bounces come back, one address a delivery; empty: to the newsletter's own address
+    smtp: SmtpSettings = SmtpSettings()
+    unknown_policy: UnknownPolicy = UnknownPolicy.RESEND_ONCE
+    huggingface_url: str = "https://huggingface.co"
+    confirm_hours: Annotated[int, Field(ge=1, le=168)] = 72
+    log_level: str = "INFO"
+    log_json: bool = False
+
+    @field_validator("base_url", "huggingface_url")
+    @classmethod
+    def _is_a_url(cls, value: str) -> str:
+        if not value.startswith(("http://", "https://")):
+            raise ValueError("must begin with http:// or https://")
+        return value.rstrip("/")
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Read the environment first, then the TOML file."""
+        del dotenv_settings, file_secret_settings
+        return init_settings, env_settings, TomlConfigSettingsSource(settings_cls, config_file())
+
+    @property
+    def database(self) -> str:
+        """The database's URL; SQLite in the data folder unless one is set."""
+        return self.database_url or f"sqlite:///{self.data_dir / 'newsletter.sqlite3'}"
+
+    @property
+    def broker(self) -> str:
+        """The URL of Redis or Valkey; raises SettingsError where none is set, for only `up` and `demo` bring their own."""
+        if not self.redis_url:
+            raise SettingsError(
+                "No broker is set.",
+                hint="Set REDIS_URL, as redis://127.0.0.1:6379/0, or run `newsletter up`, which brings its own.",
+            )
+        return self.redis_url
+
+    def keys(self) -> tuple[bytes, ...]:
+        """Return the signing secrets, newest first; made once, mode 0600, where none is set.
+
+        Several, one a line, may stand in the file: the first signs, all verify.
+        """
+        if self.secret_key.get_secret_value():
+            return tuple(key.encode() for key in self.secret_key.get_secret_value().split())
+        path = self.secret_key_file or self.data_dir / "secret.key"
+        return tuple(line.encode() for line in _read_or_create(path).split())
+
+
+def config_file() -> Path:
+    """Return the path of the TOML file, whether it is there or not."""
+    return Path(os.environ.get("NEWSLETTER_CONFIG", "newsletter.toml"))
+
+
+def load(**overrides: Any) -> Settings:  # noqa: ANN401 -- as the fields are
+    """Read the settings; raises SettingsError naming each setting that is wrong and where it stands."""
+    path = config_file()
+    if "NEWSLETTER_CONFIG" in os.environ and not path.is_file():
+        raise SettingsError(f"{path}: there is no such file.", hint="NEWSLETTER_CONFIG must name a TOML file that exists.")
+    try:
+        return Settings(**overrides)
+    except ValidationError as error:
+        wrong = [f"{'.'.join(map(str, item['loc']))}: {item['msg']}" for item in error.errors()]
+        raise SettingsError("Settings: " + "; ".join(wrong), hint=_hint(path)) from None
+    except tomllib.TOMLDecodeError as error:
+        raise SettingsError(f"{path}: {error}", hint="Mend the file; it is TOML.") from None
+
+
+def _hint(path: Path) -> str:
+    place = f"{path}, or " if path.is_file() else ""
+    return f"Look in {place}the environment (NEWSLETTER_…, with __ between parts: NEWSLETTER_SMTP__HOST)."
+
+
+def _read_or_create(path: Path) -> str:
+    """Return the secret in the file, made on first use; two processes that make it at once agree on one."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if not path.exists():
+            fresh = path.with_name(f"{path.name}.{secrets.token_hex(8)}")
+            fresh.touch(mode=0o600)
+            fresh.write_text(secrets.token_urlsafe(32) + "\n")
+            with suppress(FileExistsError):
+                os.link(fresh, path)  # a rename would overwrite the other process's
+            fresh.unlink()
+        return path.read_text()
+    except OSError as error:
+        raise SettingsError(f"{path}: the secret key cannot be read or made: {error.strerror}.") from None
