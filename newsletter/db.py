@@ -1,0 +1,177 @@
+"""The database: `connect(url)` gives `Sessions`. What SQLite and PostgreSQL need differently is here and nowhere else.
+
+SQLite: WAL, and every writing transaction begins with BEGIN IMMEDIATE. Without it, SQLAlchemy's default reads outside the
+transaction and two writers silently lose each other's updates.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from alembic import command
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection, Engine, Select, create_engine, event, make_url
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, OperationalError
+from sqlalchemy.pool import ConnectionPoolEntry
+from sqlmodel import Session, SQLModel
+
+from newsletter.errors import DatabaseError, SettingsError
+from newsletter.paths import PACKAGE
+
+BUSY_SECONDS = 30
+INSERT_ROWS = 500  # per statement: SQLite takes 32,766 values in one
+
+
+class Sessions:
+    """Transactions on one database: `begin()` to write, `read()` to look."""
+
+    def __init__(self, engine: Engine) -> None:
+        """Take an engine made by `connect`."""
+        self.engine = engine
+        self._reader = engine.execution_options(read_only=True)
+
+    @contextmanager
+    def begin(self) -> Iterator[Session]:
+        """Open a writing transaction: committed at the end, rolled back on an error."""
+        with Session(self.engine, expire_on_commit=False) as session, session.begin():
+            yield session
+
+    @contextmanager
+    def read(self) -> Iterator[Session]:
+        """Open a transaction that only looks: on SQLite it waits for no writer."""
+        with Session(self._reader, expire_on_commit=False) as session, session.begin():
+            yield session
+
+    @property
+    def is_sqlite(self) -> bool:
+        """Whether there is one writer at a time."""
+        return self.engine.dialect.name == "sqlite"
+
+    def close(self) -> None:
+        """Close all connections; the next transaction opens new ones. Call it after a fork."""
+        self.engine.dispose(close=False)
+
+
+def connect(url: str) -> Sessions:
+    """Return transactions on the database at `url`; opens no connection yet.
+
+    Raises SettingsError for a URL that is none of ours.
+    """
+    try:
+        parsed = make_url(url)
+        name = parsed.get_backend_name()
+    except ArgumentError:
+        raise SettingsError("DATABASE_URL is no database URL.", hint=_URLS) from None
+    if name == "sqlite":
+        return Sessions(_sqlite(url))
+    if name in {"postgresql", "postgres"}:
+        return Sessions(
+            create_engine(parsed.set(drivername="postgresql+psycopg"), pool_pre_ping=True, connect_args={"connect_timeout": 10})
+        )
+    raise SettingsError(f"DATABASE_URL: {name} is not supported.", hint=_URLS)
+
+
+_URLS = "Use sqlite:////path/to/newsletter.sqlite3 or postgresql://user:password@host/name."
+
+
+def _sqlite(url: str) -> Engine:
+    file = make_url(url).database
+    if file and file != ":memory:":
+        Path(file).parent.mkdir(parents=True, exist_ok=True)
+    engine = create_engine(url, connect_args={"timeout": BUSY_SECONDS, "isolation_level": None, "check_same_thread": False})
+
+    @event.listens_for(engine, "connect")
+    def _prepare(connection: Any, _: ConnectionPoolEntry) -> None:  # noqa: ANN401 -- the driver's own type
+        for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON"):
+            connection.execute(f"PRAGMA {pragma}")
+
+    @event.listens_for(engine, "begin")
+    def _begin(connection: Connection) -> None:
+        read_only = connection.get_execution_options().get("read_only", False)
+        connection.exec_driver_sql("BEGIN" if read_only else "BEGIN IMMEDIATE")
+
+    return engine
+
+
+def insert_new(session: Session, table: type[SQLModel], rows: Sequence[dict[str, Any]]) -> int:
+    """Insert the rows that break no unique constraint, pass over the others, and return how many went in."""
+    added = 0
+    for start in range(0, len(rows), INSERT_ROWS):
+        added += _insert(session, table, partial(_values, list(rows[start : start + INSERT_ROWS])))
+    return added
+
+
+def insert_from(session: Session, table: type[SQLModel], columns: Mapping[str, Any], source: Select[Any]) -> int:
+    """Insert what `source` selects, a column for each of `columns`, pass over what is there, and return how many went in."""
+    selected = source.with_only_columns(*columns.values(), maintain_column_froms=True)
+    return _insert(session, table, lambda insert: insert.from_select(list(columns), selected))
+
+
+def _values(rows: list[dict[str, Any]], insert: Any) -> Any:  # noqa: ANN401 -- either dialect's Insert
+    return insert.values(rows)
+
+
+def _insert(session: Session, table: type[SQLModel], fill: Callable[[Any], Any]) -> int:
+    dialect: Any = sqlite if session.get_bind().dialect.name == "sqlite" else postgresql
+    return int(session.connection().execute(fill(dialect.insert(table)).on_conflict_do_nothing()).rowcount)
+
+
+def _alembic() -> Config:
+    config = Config()
+    config.set_main_option("script_location", str(PACKAGE / "migrations"))
+    return config
+
+
+def migrate(sessions: Sessions, revision: str = "head") -> str:
+    """Bring the tables to `revision` and return the revision that stood before ("" for an empty database)."""
+    with _named_errors(sessions), sessions.engine.connect() as connection:
+        before = MigrationContext.configure(connection).get_current_revision() or ""
+        connection.rollback()
+        config = _alembic()
+        config.attributes["connection"] = connection
+        command.upgrade(config, revision)
+    return before
+
+
+def check(sessions: Sessions) -> None:
+    """Raise DatabaseError unless the database answers and its tables are of this version."""
+    with _named_errors(sessions), sessions.engine.connect() as connection:
+        current = MigrationContext.configure(connection).get_current_revision()
+    head = ScriptDirectory.from_config(_alembic()).get_current_head()
+    if current == head:
+        return
+    if current is None:
+        raise DatabaseError(f"{_place(sessions)}: there are no tables yet.", hint="Run `newsletter migrate`.")
+    raise DatabaseError(
+        f"{_place(sessions)}: its tables are of version {current}, this program's of {head}.",
+        hint="Run `newsletter migrate` with the newest program that uses this database.",
+    )
+
+
+def head() -> str:
+    """Return the newest revision of the tables."""
+    return ScriptDirectory.from_config(_alembic()).get_current_head() or ""
+
+
+@contextmanager
+def _named_errors(sessions: Sessions) -> Iterator[None]:
+    """Say which database does not answer and why, without its password."""
+    try:
+        yield
+    except OperationalError as error:
+        raise DatabaseError(f"{_place(sessions)}: {_reason(error)}", hint="Is it running, and is DATABASE_URL right?") from error
+    except NoSuchModuleError as error:
+        raise SettingsError(f"DATABASE_URL: {error}", hint=_URLS) from error
+
+
+def _place(sessions: Sessions) -> str:
+    return sessions.engine.url.render_as_string(hide_password=True)
+
+
+def _reason(error: DBAPIError) -> str:
+    return " ".join(str(error.orig).split())[:300]

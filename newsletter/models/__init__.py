@@ -1,0 +1,47 @@
+"""All tables: columns and constraints, one sentence each, no behaviour.
+
+Times are aware UTC. States are stored as their words, checked by the database; ids are the database's own and never
+shown to readers (tokens hide them).
+"""
+
+from newsletter.models.content import (
+    Collection,
+    CollectionStatus,
+    DueTime,
+    Issue,
+    IssuePaper,
+    IssuePiece,
+    Paper,
+    PaperListing,
+    Summary,
+    SummaryOrigin,
+)
+from newsletter.models.outbox import Alarm, Bounce, BounceKind, Delivery, DeliveryKind, Lane, Tick
+from newsletter.models.readers import Cadence, Consent, Newsletter, Subscriber, Subscription, Suppression, SuppressionReason
+
+__all__ = [
+    "Alarm",
+    "Bounce",
+    "BounceKind",
+    "Cadence",
+    "Collection",
+    "CollectionStatus",
+    "Consent",
+    "Delivery",
+    "DeliveryKind",
+    "DueTime",
+    "Issue",
+    "IssuePaper",
+    "IssuePiece",
+    "Lane",
+    "Newsletter",
+    "Paper",
+    "PaperListing",
+    "Subscriber",
+    "Subscription",
+    "Summary",
+    "SummaryOrigin",
+    "Suppression",
+    "SuppressionReason",
+    "Tick",
+]

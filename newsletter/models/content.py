@@ -1,0 +1,181 @@
+"""Tables of what is reported: papers, their summaries, issues."""
+
+from datetime import date, datetime
+from enum import StrEnum
+from typing import Any
+
+from sqlalchemy import Index, UniqueConstraint, text
+from sqlmodel import Field, SQLModel
+
+from newsletter.lifecycle import IssueStatus
+from newsletter.models.base import enum_column, json_column
+from newsletter.models.readers import Cadence
+
+
+class SummaryOrigin(StrEnum):
+    """Who wrote a summary, the most trusted first."""
+
+    HUMAN = "human"
+    DOCUMENT = "document"  # it came with an imported document
+    MODEL = "model"
+    EXTRACT = "extract"  # the abstract's own sentences
+
+
+class CollectionStatus(StrEnum):
+    """How reading a source for a day went."""
+
+    DONE = "done"  # it answered, perhaps with nothing
+    FAILED = "failed"  # it did not answer, or with something unreadable
+
+
+class Paper(SQLModel, table=True):
+    """What we report: one paper, however many sources list it."""
+
+    __tablename__ = "papers"
+    __table_args__ = (UniqueConstraint("source", "source_id"),)
+
+    id: int = Field(default=None, primary_key=True)
+    source: str  # the id space: "arxiv" where there is an arXiv id
+    source_id: str
+    title: str
+    url: str
+    abstract: str = ""
+    authors: list[str] = Field(default_factory=list, sa_column=json_column())
+    more_authors: bool = False
+    votes: int | None = None
+    thumbnail_url: str = ""
+    links: dict[str, str] = Field(default_factory=dict, sa_column=json_column())
+    keywords: list[str] = Field(default_factory=list, sa_column=json_column())
+    published_at: datetime | None = None
+    created_at: datetime
+    updated_at: datetime
+
+
+class PaperListing(SQLModel, table=True):
+    """Which source listed a paper on which day, and where in its list."""
+
+    __tablename__ = "paper_listings"
+    __table_args__ = (
+        UniqueConstraint("source", "day", "paper_id"),
+        Index("ix_paper_listings_paper_id", "paper_id"),
+    )
+
+    id: int = Field(default=None, primary_key=True)
+    source: str  # the source's name: "huggingface", "documents:/srv/daily"
+    day: date
+    paper_id: int = Field(foreign_key="papers.id", ondelete="CASCADE")
+    position: int
+    votes: int | None = None
+    seen_at: datetime
+
+
+class Collection(SQLModel, table=True):
+    """The last reading of a source for a day: "nothing today" and "broken" are told apart here."""
+
+    __tablename__ = "collections"
+    __table_args__ = (UniqueConstraint("source", "day"),)
+
+    id: int = Field(default=None, primary_key=True)
+    source: str
+    day: date
+    status: CollectionStatus = Field(sa_column=enum_column(CollectionStatus, "status"))
+    papers: int = 0  # listed at the last good reading
+    problems: list[str] = Field(default_factory=list, sa_column=json_column())  # entries that were passed over
+    error: str = ""
+    collected_at: datetime  # the last try
+    succeeded_at: datetime | None = None  # the last good reading
+
+
+class Summary(SQLModel, table=True):
+    """Our words on a paper in one language: the cache and the record of who wrote them."""
+
+    __tablename__ = "summaries"
+    __table_args__ = (UniqueConstraint("paper_id", "language", "origin", "model", "prompt_version"),)
+
+    id: int = Field(default=None, primary_key=True)
+    paper_id: int = Field(foreign_key="papers.id", ondelete="CASCADE")
+    language: str  # of the newsletter it was made for
+    written_in: str  # of its sentences: an abstract's stay English
+    origin: SummaryOrigin = Field(sa_column=enum_column(SummaryOrigin, "origin"))
+    model: str = ""
+    prompt_version: str = ""
+    bullets: list[str] = Field(default_factory=list, sa_column=json_column())
+    checks: dict[str, Any] = Field(default_factory=dict, sa_column=json_column())
+    created_at: datetime
+
+
+class Issue(SQLModel, table=True):
+    """One newsletter's digest of a day or a week; frozen once ready."""
+
+    __tablename__ = "issues"
+    __table_args__ = (UniqueConstraint("newsletter_id", "cadence", "first_day"),)
+
+    id: int = Field(default=None, primary_key=True)
+    newsletter_id: int = Field(foreign_key="newsletters.id")
+    cadence: Cadence = Field(default=Cadence.DAILY, sa_column=enum_column(Cadence, "cadence"))
+    first_day: date
+    last_day: date
+    status: IssueStatus = Field(sa_column=enum_column(IssueStatus, "status", index=True))
+    reason: str = ""  # why it is empty or cancelled
+    subject: str = ""  # set when frozen
+    created_at: datetime
+    frozen_at: datetime | None = None
+    published_at: datetime | None = None
+    finished_at: datetime | None = None
+
+
+class IssuePaper(SQLModel, table=True):
+    """A paper's place in an issue, with the summary it is told by."""
+
+    __tablename__ = "issue_papers"
+    __table_args__ = (
+        UniqueConstraint("issue_id", "paper_id"),
+        UniqueConstraint("issue_id", "position"),
+        # Never twice in a newsletter; a cancelled issue releases its papers by `released`.
+        Index(
+            "uq_issue_papers_newsletter_id_cadence_paper_id",
+            "newsletter_id",
+            "cadence",
+            "paper_id",
+            unique=True,
+            sqlite_where=text("NOT released"),
+            postgresql_where=text("NOT released"),
+        ),
+    )
+
+    id: int = Field(default=None, primary_key=True)
+    issue_id: int = Field(foreign_key="issues.id", ondelete="CASCADE")
+    paper_id: int = Field(foreign_key="papers.id")
+    summary_id: int | None = Field(default=None, foreign_key="summaries.id")
+    newsletter_id: int = Field(foreign_key="newsletters.id")
+    cadence: Cadence = Field(default=Cadence.DAILY, sa_column=enum_column(Cadence, "cadence"))
+    position: int  # from 1
+    released: bool = False
+
+
+class IssuePiece(SQLModel, table=True):
+    """A part of a frozen issue's text or HTML: head, a paper's card or line, foot."""
+
+    __tablename__ = "issue_pieces"
+    __table_args__ = (UniqueConstraint("issue_id", "part", "position"),)
+
+    id: int = Field(default=None, primary_key=True)
+    issue_id: int = Field(foreign_key="issues.id", ondelete="CASCADE")
+    part: str  # "text" or "html"
+    position: int
+    name: str  # "head", "card:<paper id>", "lines", "line:<paper id>", "foot"
+    content: str
+
+
+class DueTime(SQLModel, table=True):
+    """When an issue is due for a zone and local hour: reckoned in Python once, joined by the fan-out."""
+
+    __tablename__ = "due_times"
+    __table_args__ = (UniqueConstraint("issue_id", "zone", "send_hour"),)
+
+    id: int = Field(default=None, primary_key=True)
+    issue_id: int = Field(foreign_key="issues.id", ondelete="CASCADE")
+    zone: str
+    send_hour: int  # -1: as soon as the issue is ready
+    due_at: datetime
+    give_up_at: datetime

@@ -1,0 +1,141 @@
+"""Tables of what is sent, what comes back, and what the operator must know."""
+
+from datetime import datetime
+from enum import IntEnum, StrEnum
+from typing import Any
+
+from sqlalchemy import Index, UniqueConstraint, text
+from sqlmodel import Field, SQLModel
+
+from newsletter.lifecycle import DeliveryStatus
+from newsletter.models.base import big_integer, enum_column, json_column
+
+
+class DeliveryKind(StrEnum):
+    """What an email is: the folder of its templates."""
+
+    DIGEST = "digest"
+    CONFIRM = "confirm"
+    WELCOME = "welcome"
+    GOODBYE = "goodbye"
+    ALREADY_SUBSCRIBED = "already-subscribed"
+    ALARM = "alarm"
+
+
+class Lane(IntEnum):
+    """What goes first: a person who waits, before a list that waits."""
+
+    PERSON = 0
+    LIST = 1
+
+
+class BounceKind(StrEnum):
+    """What a report says of an address."""
+
+    HARD = "hard"
+    SOFT = "soft"
+    COMPLAINT = "complaint"
+
+
+class Delivery(SQLModel, table=True):
+    """One email on its way to one address: the send queue and the record of it."""
+
+    __tablename__ = "deliveries"
+    __table_args__ = (
+        UniqueConstraint("dedupe_key"),
+        Index(
+            "ix_deliveries_waiting",
+            "lane",
+            "due_at",
+            "id",
+            sqlite_where=text("status IN ('queued', 'deferred')"),
+            postgresql_where=text("status IN ('queued', 'deferred')"),
+        ),
+        Index(
+            "ix_deliveries_leased",
+            "lease_until",
+            sqlite_where=text("status IN ('claimed', 'sending')"),
+            postgresql_where=text("status IN ('claimed', 'sending')"),
+        ),
+        Index("ix_deliveries_issue_id_status", "issue_id", "status"),
+        Index("ix_deliveries_subscriber_id", "subscriber_id"),
+    )
+
+    id: int = Field(default=None, primary_key=True, sa_type=big_integer())
+    dedupe_key: str
+    kind: DeliveryKind = Field(sa_column=enum_column(DeliveryKind, "kind"))
+    lane: int = Lane.LIST.value
+    status: DeliveryStatus = Field(default=DeliveryStatus.QUEUED, sa_column=enum_column(DeliveryStatus, "status"))
+    newsletter_id: int | None = Field(default=None, foreign_key="newsletters.id")
+    issue_id: int | None = Field(default=None, foreign_key="issues.id")
+    subscriber_id: int | None = Field(default=None, foreign_key="subscribers.id", ondelete="SET NULL")
+    subscription_id: int | None = Field(default=None, foreign_key="subscriptions.id", ondelete="SET NULL")
+    address: str
+    language: str = ""  # of the mail, where it is not the newsletter's
+    values: dict[str, Any] = Field(
+        default_factory=dict, sa_column=json_column(server_default="{}")
+    )  # what its email is filled from
+    due_at: datetime
+    give_up_at: datetime  # after this it is no longer worth sending
+    attempts: int = 0
+    resends: int = 0  # how often an unknown outcome was sent again
+    claimed_by: str = ""
+    lease_until: datetime | None = None
+    reason: str = ""  # why skipped, failed or held
+    reply_code: int = 0  # the server's last words: basic code, enhanced code, text, who and when
+    reply_enhanced: str = ""
+    reply_text: str = ""
+    reply_phase: str = ""
+    reply_server: str = ""
+    created_at: datetime
+    updated_at: datetime
+    sent_at: datetime | None = None
+
+
+class Bounce(SQLModel, table=True):
+    """A report that a mail failed or was called spam."""
+
+    __tablename__ = "bounces"
+
+    id: int = Field(default=None, primary_key=True)
+    delivery_id: int | None = Field(
+        default=None, foreign_key="deliveries.id", index=True, ondelete="SET NULL", sa_type=big_integer()
+    )
+    kind: BounceKind = Field(sa_column=enum_column(BounceKind, "kind"))
+    status: str = ""  # enhanced code, RFC 3463
+    reason: str = ""
+    reader: str = ""  # which rule read it
+    received_at: datetime
+
+
+class Alarm(SQLModel, table=True):
+    """Something the operator must know: one open row per cause, closed when it is over."""
+
+    __tablename__ = "alarms"
+    __table_args__ = (
+        Index(
+            "uq_alarms_cause",
+            "cause",
+            unique=True,
+            sqlite_where=text("closed_at IS NULL"),
+            postgresql_where=text("closed_at IS NULL"),
+        ),
+    )
+
+    id: int = Field(default=None, primary_key=True)
+    cause: str  # what it is about, as "source:huggingface:2024-03-14"
+    subject: str
+    detail: str = ""
+    times: int = 1  # how often it was raised while open
+    opened_at: datetime
+    raised_at: datetime  # the last time
+    closed_at: datetime | None = None
+
+
+class Tick(SQLModel, table=True):
+    """When a stage last ran: what health checks and a sleepless operator look at."""
+
+    __tablename__ = "ticks"
+
+    name: str = Field(primary_key=True)
+    at: datetime
