@@ -1,0 +1,168 @@
+"""Collecting: what sources list becomes papers, and each reading leaves a record that tells "nothing today" from "broken"."""
+
+from collections.abc import Sequence
+from datetime import date, datetime, timedelta
+from typing import Any
+
+from sqlalchemy import select
+from sqlmodel import Session, col
+
+from newsletter import alarms, db, schedule
+from newsletter.db import Sessions
+from newsletter.errors import SourceError
+from newsletter.models import Collection, CollectionStatus, Paper, PaperListing, Summary, SummaryOrigin
+from newsletter.sources import Listing, PaperData, Source
+
+LOOK_BACK = timedelta(days=3)  # how far the clock goes back for days that were never read after they ended
+
+
+def collect(sessions: Sessions, source: Source, day: date, *, now: datetime) -> Collection:
+    """Read what `source` lists on `day`, store it, and return the record of the reading.
+
+    A source that fails is a record and an alarm, never an exception: it must not stop the other sources. Reading a day
+    again adds what is new and brings votes up to date.
+    """
+    try:
+        listing = source.listing(day)
+    except SourceError as error:
+        with sessions.begin() as session:
+            return _record_failure(session, source.name, day, error, now=now)
+    with sessions.begin() as session:
+        return store(session, source.name, listing, now=now)
+
+
+def store(session: Session, source: str, listing: Listing, *, now: datetime) -> Collection:
+    """Store a listing under the source's name: papers, their places in the list, and summaries that came along."""
+    ids = _store_papers(session, listing.papers, now=now)
+    rows = [
+        {
+            "source": source,
+            "day": listing.day,
+            "paper_id": ids[_key(paper)],
+            "position": position,
+            "votes": paper.votes,
+            "seen_at": now,
+        }
+        for position, paper in enumerate(listing.papers, start=1)
+    ]
+    db.insert_new(session, PaperListing, rows)
+    _store_summaries(session, listing.papers, ids, now=now)
+    record = _collection(session, source, listing.day, now=now)
+    record.status, record.error = CollectionStatus.DONE, ""
+    record.papers, record.problems = len(listing.papers), [str(problem) for problem in listing.problems][:100]
+    record.succeeded_at = now
+    session.flush()
+    alarms.close(session, alarm_key(source, listing.day), now=now)
+    return record
+
+
+def alarm_key(source: str, day: date) -> str:
+    """Return the cause of the alarm about a source that fails for a day."""
+    return f"source:{source}:{day}"
+
+
+def days_to_collect(session: Session, source: str, *, now: datetime) -> list[date]:
+    """Return the days to read now, oldest first: today, and the last days not yet read after they ended."""
+    today = now.date()
+    first = today - LOOK_BACK
+    records = session.scalars(select(Collection).where(col(Collection.source) == source, col(Collection.day) >= first)).all()
+    complete = {record.day for record in records if is_complete(record)}
+    return [day for day in schedule.days_between(first, today) if day not in complete]
+
+
+def is_complete(record: Collection) -> bool:
+    """Whether the source was read after the day had ended: before that a list may still grow."""
+    return record.succeeded_at is not None and record.succeeded_at >= schedule.day_of(record.day).ends_at
+
+
+def _key(paper: PaperData) -> tuple[str, str]:
+    return (paper.source, paper.source_id)
+
+
+def _store_papers(session: Session, papers: Sequence[PaperData], *, now: datetime) -> dict[tuple[str, str], int]:
+    """Insert the papers we did not know, bring the others up to date, and return the id of each."""
+    db.insert_new(session, Paper, [_columns(paper) | {"created_at": now, "updated_at": now} for paper in papers])
+    ids: dict[tuple[str, str], int] = {}
+    for paper in papers:
+        row = session.scalars(
+            select(Paper).where(col(Paper.source) == paper.source, col(Paper.source_id) == paper.source_id)
+        ).one()
+        _update(row, paper, now=now)
+        ids[_key(paper)] = row.id
+    return ids
+
+
+def _columns(paper: PaperData) -> dict[str, Any]:
+    return {
+        "source": paper.source,
+        "source_id": paper.source_id,
+        "title": paper.title,
+        "url": paper.url,
+        "abstract": paper.abstract,
+        "authors": list(paper.authors),
+        "more_authors": paper.more_authors,
+        "votes": paper.votes,
+        "thumbnail_url": paper.thumbnail_url,
+        "links": dict(paper.links),
+        "keywords": list(paper.keywords),
+        "published_at": paper.published_at,
+    }
+
+
+def _update(row: Paper, paper: PaperData, *, now: datetime) -> None:
+    """Take over what a later reading knows better; nothing known is replaced by nothing."""
+    for name, value in _columns(paper).items():
+        if value in (None, "", [], {}) or name == "more_authors" or getattr(row, name) == value:
+            continue
+        if name == "authors" and paper.more_authors and row.authors:
+            continue  # a list cut short never replaces one that may be whole
+        setattr(row, name, value)
+        row.updated_at = now
+    if paper.authors and not paper.more_authors and row.more_authors:
+        row.more_authors = False
+
+
+def _store_summaries(session: Session, papers: Sequence[PaperData], ids: dict[tuple[str, str], int], *, now: datetime) -> None:
+    rows = [
+        {
+            "paper_id": ids[_key(paper)],
+            "language": summary.language,
+            "written_in": summary.language,
+            "origin": SummaryOrigin.DOCUMENT,
+            "model": "",
+            "prompt_version": "",
+            "bullets": list(summary.bullets),
+            "checks": {},
+            "created_at": now,
+        }
+        for paper in papers
+        for summary in paper.summaries
+        if summary.bullets
+    ]
+    db.insert_new(session, Summary, rows)
+
+
+def _record_failure(session: Session, source: str, day: date, error: SourceError, *, now: datetime) -> Collection:
+    record = _collection(session, source, day, now=now)
+    record.status, record.error = CollectionStatus.FAILED, str(error)
+    session.flush()
+    cause = alarms.Cause(alarm_key(source, day), f"{source} could not be read for {day}", str(error))
+    alarms.raise_alarm(session, cause, now=now)
+    return record
+
+
+def _collection(session: Session, source: str, day: date, *, now: datetime) -> Collection:
+    """Return the record of this source and day, made if it is the first reading."""
+    fresh = {
+        "source": source,
+        "day": day,
+        "status": CollectionStatus.FAILED,
+        "papers": 0,
+        "problems": [],
+        "error": "",
+        "collected_at": now,
+    }
+    db.insert_new(session, Collection, [fresh])
+    record = session.scalars(select(Collection).where(col(Collection.source) == source, col(Collection.day) == day)).one()
+    record.collected_at = now
+    return record
