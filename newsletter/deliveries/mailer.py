@@ -1,0 +1,273 @@
+"""From a delivery to the bytes of its mail.
+
+What many deliveries share (an issue's compiled pieces, a newsletter's identity) is loaded once and kept: a frozen issue
+never changes. Making one message is splicing.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from functools import lru_cache
+from typing import Any
+
+from sqlalchemy import select
+from sqlmodel import Session, col
+
+from newsletter import schedule
+from newsletter.deliveries.ledger import Claimed
+from newsletter.errors import NotFound
+from newsletter.mail import compose, emails
+from newsletter.mail.compose import Mailbox, MessageHeaders, Prepared, Selection
+from newsletter.mail.headers import ListInfo
+from newsletter.mail.render import Piece, Rendered, render
+from newsletter.mail.transports import OutgoingMessage
+from newsletter.models import DeliveryKind, Issue, IssuePiece, Newsletter
+from newsletter.tokens import Links
+
+KEPT_ISSUES = 4
+HTML_BUDGET = 90_000  # bytes: Gmail clips at about 102 KB, and with the tail goes the unsubscribe link
+
+
+@dataclass(frozen=True)
+class MailerSettings:
+    """What the installation says about its mail."""
+
+    links: Links
+    bounce_domain: str = ""  # empty: bounces go to the newsletter's own address
+    operator_sender: str = ""  # alarms come from here
+    postal_address: str = ""
+
+
+@dataclass(frozen=True)
+class Publisher:
+    """A newsletter as its mails need it: what is shown, and who signs."""
+
+    publication: emails.Publication
+    from_name: str
+    from_address: str
+    reply_to: str
+
+    @property
+    def domain(self) -> str:
+        """The domain that Message-IDs and List-Ids are made of."""
+        return self.from_address.rpartition("@")[2]
+
+
+@dataclass(frozen=True)
+class FrozenIssue:
+    """An issue ready for splicing."""
+
+    subject: str
+    name: str  # in its web address
+    prepared: Prepared
+    selection: Selection
+
+
+def publication_of(newsletter: Newsletter, links: Links, *, language: str = "") -> emails.Publication:
+    """Return a newsletter as its emails show it, in its own language or another."""
+    return emails.Publication(
+        slug=newsletter.slug,
+        title=newsletter.title,
+        description=newsletter.description,
+        language=language or newsletter.language,
+        postal_address=newsletter.postal_address,
+        home_url=links.home(),
+        archive_url=links.archive(newsletter.slug),
+    )
+
+
+class Mailer:
+    """Makes mails: `load` fetches what a batch needs, `message` is pure."""
+
+    def __init__(self, settings: MailerSettings) -> None:
+        """Keep nothing yet."""
+        self._settings = settings
+        self._publishers: dict[int, Publisher] = {}
+        self._issues: dict[int, FrozenIssue] = {}
+
+    def load(self, session: Session, batch: Sequence[Claimed]) -> None:
+        """Fetch the newsletters and issues of the batch that are not at hand; what is missing, `message` complains of."""
+        for newsletter_id in {row.newsletter_id for row in batch if row.newsletter_id is not None} - set(self._publishers):
+            newsletter = session.get(Newsletter, newsletter_id)
+            if newsletter is not None:
+                self._publishers[newsletter_id] = _publisher(newsletter, self._settings.links)
+        for issue_id in {row.issue_id for row in batch if row.issue_id is not None} - set(self._issues):
+            issue = session.get(Issue, issue_id)
+            if issue is not None:
+                self._keep(issue_id, load_issue(session, issue))
+
+    def _keep(self, issue_id: int, issue: FrozenIssue) -> None:
+        while len(self._issues) >= KEPT_ISSUES:
+            self._issues.pop(next(iter(self._issues)))
+        self._issues[issue_id] = issue
+
+    def message(self, row: Claimed, *, now: datetime) -> OutgoingMessage:
+        """Return the message of a delivery of the loaded batch; raises NewsletterError for one that cannot be made."""
+        publisher = self._publisher(row)
+        if row.kind is DeliveryKind.DIGEST:
+            issue = self._issue(row)
+            subject, prepared, selection = issue.subject, issue.prepared, issue.selection
+            slots = self._digest_slots(row, publisher, issue)
+        else:
+            publication = replace(publisher.publication, language=row.language or publisher.publication.language)
+            email = _EMAILS[row.kind](publication, row.values)
+            subject, prepared = _prepared(email)
+            selection, slots = None, self._slots(row)
+        headers = self._headers(row, publisher, subject, now=now)
+        content = compose.compose(prepared, headers=headers, slots=slots, selection=selection)
+        return OutgoingMessage(sender=self._return_path(row, publisher), recipient=row.address, content=content)
+
+    def _publisher(self, row: Claimed) -> Publisher:
+        if row.newsletter_id is None:
+            return self._operator()
+        if row.newsletter_id not in self._publishers:
+            raise NotFound(f"There is no newsletter {row.newsletter_id} any more.")
+        return self._publishers[row.newsletter_id]
+
+    def _issue(self, row: Claimed) -> FrozenIssue:
+        if row.issue_id is None or row.issue_id not in self._issues:
+            raise NotFound(f"There is no issue {row.issue_id} any more.")
+        return self._issues[row.issue_id]
+
+    def _operator(self) -> Publisher:
+        sender = self._settings.operator_sender
+        links = self._settings.links
+        publication = emails.Publication(
+            slug="operator",
+            title="Newsletter",
+            description="",
+            language="en",
+            postal_address=self._settings.postal_address,
+            home_url=links.home(),
+            archive_url=links.home(),
+        )
+        return Publisher(publication, "Newsletter", sender, "")
+
+    def _digest_slots(self, row: Claimed, publisher: Publisher, issue: FrozenIssue) -> dict[str, str]:
+        view = self._settings.links.issue(publisher.publication.slug, issue.name)
+        return {**self._slots(row), "view_url": view}
+
+    def _slots(self, row: Claimed) -> dict[str, str]:
+        """Return the recipient's own values: those kept with the delivery, and links made for them alone."""
+        links = self._settings.links
+        slots = {name: str(value) for name, value in row.values.get("slots", {}).items()}
+        if row.subscription_id is not None:
+            slots["unsubscribe_url"] = links.unsubscribe(row.subscription_id)
+        if row.kind is DeliveryKind.CONFIRM:
+            expires = datetime.fromisoformat(row.values["expires_at"])
+            slots["confirm_url"] = links.confirm(row.values["consent_id"], expires)
+        return slots
+
+    def _headers(self, row: Claimed, publisher: Publisher, subject: str, *, now: datetime) -> MessageHeaders:
+        return MessageHeaders(
+            sender=Mailbox(publisher.from_name, publisher.from_address),
+            recipient=row.address,
+            subject=subject,
+            date=now,
+            message_id=self._settings.links.message_id(row.id, publisher.domain),
+            reply_to=publisher.reply_to,
+            mailing_list=self._list_info(row, publisher),
+        )
+
+    def _list_info(self, row: Claimed, publisher: Publisher) -> ListInfo | None:
+        """Return the List-* set of a mail that one can unsubscribe from; a confirmation is no list mail."""
+        if row.kind not in _LIST_KINDS or row.subscription_id is None:
+            return None
+        return ListInfo(
+            title=publisher.publication.title,
+            list_id=f"{publisher.publication.slug}.{publisher.domain}",
+            unsubscribe_url=self._settings.links.unsubscribe(row.subscription_id),
+            archive_url=publisher.publication.archive_url,
+            owner_url=f"mailto:{publisher.reply_to or publisher.from_address}",
+        )
+
+    def _return_path(self, row: Claimed, publisher: Publisher) -> str:
+        if self._settings.bounce_domain:
+            return self._settings.links.return_path(row.id, self._settings.bounce_domain)
+        return publisher.from_address
+
+
+_LIST_KINDS = (DeliveryKind.DIGEST, DeliveryKind.WELCOME, DeliveryKind.ALREADY_SUBSCRIBED)
+
+
+def _publisher(row: Newsletter, links: Links) -> Publisher:
+    return Publisher(publication_of(row, links), row.from_name, row.from_address, row.reply_to)
+
+
+def load_issue(session: Session, issue: Issue) -> FrozenIssue:
+    """Return a frozen issue's pieces, compiled."""
+    rendered = load_rendered(session, issue)
+    return FrozenIssue(
+        subject=issue.subject,
+        name=schedule.name_of(issue.cadence, issue.first_day),
+        prepared=compose.prepare(rendered),
+        selection=select_within_budget(rendered.html),
+    )
+
+
+def load_rendered(session: Session, issue: Issue) -> Rendered:
+    """Return the pieces of a frozen issue as they were rendered."""
+    rows = session.scalars(
+        select(IssuePiece).where(col(IssuePiece.issue_id) == issue.id).order_by(col(IssuePiece.position))
+    ).all()
+    parts = {part: tuple(Piece(row.name, row.content) for row in rows if row.part == part) for part in ("text", "html")}
+    return Rendered(subject=issue.subject, text=parts["text"], html=parts["html"])
+
+
+def select_within_budget(html: Sequence[Piece], budget: int = HTML_BUDGET) -> Selection:
+    """Choose as many cards as the byte budget allows; the tail papers become one-line entries."""
+    sizes = {piece.name: len(piece.content.encode()) for piece in html}
+    papers = [int(name.partition(":")[2]) for name in sizes if name.startswith("card:")]
+    room = budget - sum(size for name, size in sizes.items() if not name.startswith("card:"))
+    cards = 0
+    for paper in papers:
+        room -= sizes[f"card:{paper}"]
+        if room < 0:
+            break
+        cards += 1
+    return Selection(cards=tuple(papers[:cards]), lines=tuple(papers[cards:]))
+
+
+@lru_cache(maxsize=64)
+def _prepared(email: emails.Email) -> tuple[str, Prepared]:
+    rendered = render(email)
+    return rendered.subject, compose.prepare(rendered)
+
+
+def _confirm(publication: emails.Publication, values: Mapping[str, Any]) -> emails.Email:
+    del values
+    return emails.ConfirmEmail(publication)
+
+
+def _welcome(publication: emails.Publication, values: Mapping[str, Any]) -> emails.Email:
+    return emails.WelcomeEmail(
+        publication,
+        send_hour=values["send_hour"],
+        zone=values["zone"],
+        latest_url=values["latest_url"],
+        latest_title=values["latest_title"],
+    )
+
+
+def _goodbye(publication: emails.Publication, values: Mapping[str, Any]) -> emails.Email:
+    del values
+    return emails.GoodbyeEmail(publication)
+
+
+def _already(publication: emails.Publication, values: Mapping[str, Any]) -> emails.Email:
+    del values
+    return emails.AlreadySubscribedEmail(publication)
+
+
+def _alarm(publication: emails.Publication, values: Mapping[str, Any]) -> emails.Email:
+    del values
+    return emails.AlarmEmail(publication)
+
+
+_EMAILS: dict[DeliveryKind, Callable[[emails.Publication, Mapping[str, Any]], emails.Email]] = {
+    DeliveryKind.CONFIRM: _confirm,
+    DeliveryKind.WELCOME: _welcome,
+    DeliveryKind.GOODBYE: _goodbye,
+    DeliveryKind.ALREADY_SUBSCRIBED: _already,
+    DeliveryKind.ALARM: _alarm,
+}

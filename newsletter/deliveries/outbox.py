@@ -1,0 +1,159 @@
+"""Putting mails into the outbox: one at a time for a person, a whole issue by one INSERT … SELECT."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import ColumnElement, String, and_, cast, exists, func, literal, or_, select
+from sqlmodel import Session, col
+
+from newsletter import db, schedule
+from newsletter.lifecycle import DeliveryStatus, SubscriptionStatus
+from newsletter.models import (
+    Delivery,
+    DeliveryKind,
+    DueTime,
+    Issue,
+    Lane,
+    Newsletter,
+    Subscriber,
+    Subscription,
+    Suppression,
+)
+
+PERSON_GIVES_UP = timedelta(hours=24)  # a confirmation that comes later helps nobody
+
+
+@dataclass(frozen=True)
+class Mail:
+    """One mail for one person, to be put into the outbox."""
+
+    kind: DeliveryKind
+    dedupe_key: str  # the same mail asked for twice is one mail
+    address: str
+    newsletter_id: int | None = None
+    subscriber_id: int | None = None
+    subscription_id: int | None = None
+    language: str = ""  # empty: the newsletter's
+    values: Mapping[str, Any] = field(default_factory=dict)
+
+
+def enqueue(session: Session, mail: Mail, *, now: datetime) -> bool:
+    """Put a mail that somebody waits for into the outbox; False if it is there already."""
+    row = {
+        **_EMPTY,
+        "dedupe_key": mail.dedupe_key,
+        "kind": mail.kind,
+        "lane": Lane.PERSON.value,
+        "newsletter_id": mail.newsletter_id,
+        "issue_id": None,
+        "subscriber_id": mail.subscriber_id,
+        "subscription_id": mail.subscription_id,
+        "address": mail.address,
+        "language": mail.language,
+        "values": dict(mail.values),
+        "due_at": now,
+        "give_up_at": now + PERSON_GIVES_UP,
+        "created_at": now,
+        "updated_at": now,
+    }
+    return db.insert_new(session, Delivery, [row]) == 1
+
+
+_EMPTY: dict[str, Any] = {
+    "status": DeliveryStatus.QUEUED,
+    "attempts": 0,
+    "resends": 0,
+    "claimed_by": "",
+    "reason": "",
+    "reply_code": 0,
+    "reply_enhanced": "",
+    "reply_text": "",
+    "reply_phase": "",
+    "reply_server": "",
+}
+
+
+def fan_out(session: Session, issue: Issue, *, now: datetime) -> int:
+    """Queue the digest of a published issue for every subscriber who has not got it, and return how many that were.
+
+    One INSERT … SELECT over subscriptions and due times; the dedupe key makes it repeatable.
+    """
+    _add_due_times(session, issue)
+    columns = _digest_columns(issue, now=now)
+    source = select(col(Subscription.id)).select_from(Subscription)
+    source = source.join(Subscriber, col(Subscriber.id) == col(Subscription.subscriber_id))
+    source = source.join(Newsletter, col(Newsletter.id) == col(Subscription.newsletter_id))
+    source = source.join(DueTime, and_(*_due_for_subscription(issue.id)))
+    return db.insert_from(session, Delivery, columns, source.where(*_owed(issue)))
+
+
+def _digest_columns(issue: Issue, *, now: datetime) -> dict[str, Any]:
+    key = literal(f"digest:{issue.id}:", String) + cast(col(Subscription.id), String)
+    typed = Delivery.__table__.c  # type: ignore[attr-defined]  # SQLModel does not declare it
+    fixed = {**_EMPTY, "kind": DeliveryKind.DIGEST, "lane": Lane.LIST.value, "language": "", "created_at": now, "updated_at": now}
+    return {
+        "dedupe_key": key,
+        "newsletter_id": literal(issue.newsletter_id),
+        "issue_id": literal(issue.id),
+        "subscriber_id": col(Subscription.subscriber_id),
+        "subscription_id": col(Subscription.id),
+        "address": col(Subscriber.address),
+        "due_at": col(DueTime.due_at),
+        "give_up_at": col(DueTime.give_up_at),
+        **{name: literal(value, typed[name].type) for name, value in fixed.items()},
+    }
+
+
+def _zone_of() -> ColumnElement[str]:
+    return func.coalesce(func.nullif(Subscription.zone, ""), func.nullif(Subscriber.zone, ""), Newsletter.zone)
+
+
+def _hour_of() -> ColumnElement[int]:
+    return func.coalesce(Subscription.send_hour, Newsletter.send_hour, schedule.SOON)
+
+
+def _due_for_subscription(issue_id: int) -> tuple[ColumnElement[bool], ...]:
+    return (col(DueTime.issue_id) == issue_id, col(DueTime.zone) == _zone_of(), col(DueTime.send_hour) == _hour_of())
+
+
+def _owed(issue: Issue) -> tuple[ColumnElement[bool], ...]:
+    """Say who gets an issue: active, confirmed before it was published, not paused, not suppressed."""
+    suppressed = exists().where(col(Suppression.suppression_key) == col(Subscriber.suppression_key))
+    return (
+        col(Subscription.newsletter_id) == issue.newsletter_id,
+        col(Subscription.cadence) == issue.cadence,
+        col(Subscription.status) == SubscriptionStatus.ACTIVE,
+        col(Subscription.confirmed_at) <= issue.published_at,
+        or_(col(Subscription.paused_until).is_(None), col(Subscription.paused_until) <= issue.last_day),
+        ~suppressed,
+    )
+
+
+def _add_due_times(session: Session, issue: Issue) -> None:
+    """Reckon when the issue is due for each zone and hour that somebody has."""
+    assert issue.published_at is not None
+    newsletter = session.get_one(Newsletter, issue.newsletter_id)
+    pairs = (
+        select(_zone_of(), _hour_of())
+        .select_from(Subscription)
+        .join(Subscriber, col(Subscriber.id) == col(Subscription.subscriber_id))
+        .join(Newsletter, col(Newsletter.id) == col(Subscription.newsletter_id))
+        .where(*_owed(issue))
+        .distinct()
+    )
+    rows = []
+    for zone, hour in session.execute(pairs):
+        due = schedule.next_local_hour(issue.published_at, zone, hour)
+        give_up = due + timedelta(hours=newsletter.give_up_hours)
+        rows.append({"issue_id": issue.id, "zone": zone, "send_hour": hour, "due_at": due, "give_up_at": give_up})
+    db.insert_new(session, DueTime, rows)
+
+
+def counts(session: Session, issue_id: int) -> dict[DeliveryStatus, int]:
+    """Return how many deliveries of an issue are in which state."""
+    rows = session.execute(
+        select(col(Delivery.status), func.count()).where(col(Delivery.issue_id) == issue_id).group_by(col(Delivery.status))
+    )
+    return {DeliveryStatus(status): number for status, number in rows}
