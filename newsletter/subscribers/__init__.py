@@ -1,0 +1,26 @@
+"""Readers: subscribing, confirming, leaving. Consent is never invented: only the person's own confirmation makes it active."""
+
+from newsletter.subscribers.addresses import Address, parse_address
+from newsletter.subscribers.joining import Asked, Policy, Request, add_recorded, confirm, look_at_request, request
+from newsletter.subscribers.leaving import Membership, come_back, look_at, unsubscribe
+from newsletter.subscribers.records import counts, find, listing, show
+
+__all__ = [
+    "Address",
+    "Asked",
+    "Membership",
+    "Policy",
+    "Request",
+    "add_recorded",
+    "come_back",
+    "confirm",
+    "counts",
+    "find",
+    "listing",
+    "look_at",
+    "look_at_request",
+    "parse_address",
+    "request",
+    "show",
+    "unsubscribe",
+]
