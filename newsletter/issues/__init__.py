@@ -1,0 +1,25 @@
+"""Issues: chosen, ordered, frozen, published. Every step can be repeated; a doubled or late one changes nothing."""
+
+from newsletter.issues.assembling import Candidate, assemble, due_periods, period_of, select_papers
+from newsletter.issues.freezing import digest_of, freeze
+from newsletter.issues.publishing import cancel, finish, publish
+from newsletter.issues.records import archive, export, find, find_newsletter, page, waiting
+
+__all__ = [
+    "Candidate",
+    "archive",
+    "assemble",
+    "cancel",
+    "digest_of",
+    "due_periods",
+    "export",
+    "find",
+    "find_newsletter",
+    "finish",
+    "freeze",
+    "page",
+    "period_of",
+    "publish",
+    "select_papers",
+    "waiting",
+]

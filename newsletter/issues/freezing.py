@@ -1,0 +1,85 @@
+"""Freezing: an issue is rendered once into pieces and never changes again."""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from sqlalchemy import select
+from sqlmodel import Session, col
+
+from newsletter import summaries
+from newsletter.db import Sessions
+from newsletter.deliveries.mailer import publication_of
+from newsletter.errors import NotFound
+from newsletter.lifecycle import IssueEvent, IssueStatus, advance_issue
+from newsletter.mail.emails import DigestEmail, PaperCard
+from newsletter.mail.render import Rendered, render
+from newsletter.models import Issue, IssuePaper, IssuePiece, Newsletter, Paper, Summary
+from newsletter.tokens import Links
+
+
+def freeze(sessions: Sessions, issue_id: int, links: Links, *, now: datetime) -> Issue:
+    """Render a draft into pieces and make it ready; an issue in any other state is returned as it stands.
+
+    Rendering takes a while and happens outside the transaction that stores it. Raises NotFound.
+    """
+    with sessions.read() as session:
+        issue = _get(session, issue_id)
+        if issue.status is not IssueStatus.DRAFT:
+            return issue
+        email, chosen = digest_of(session, issue, links)
+    rendered = render(email)
+    with sessions.begin() as session:
+        issue = session.scalars(select(Issue).where(col(Issue.id) == issue_id).with_for_update()).one()
+        if issue.status is IssueStatus.DRAFT:  # nobody else was quicker
+            _store(session, issue, rendered, chosen, now=now)
+        return issue
+
+
+def _get(session: Session, issue_id: int) -> Issue:
+    issue = session.get(Issue, issue_id)
+    if issue is None:
+        raise NotFound(f"There is no issue {issue_id}.")
+    return issue
+
+
+def digest_of(session: Session, issue: Issue, links: Links) -> tuple[DigestEmail, dict[int, int]]:
+    """Return an issue as the email it becomes, and which summary each paper is told by (paper id -> summary id)."""
+    newsletter = session.get_one(Newsletter, issue.newsletter_id)
+    papers = _papers(session, issue)
+    told = summaries.best(session, [paper.id for paper in papers], newsletter.language)
+    cards = tuple(card_of(paper, told.get(paper.id), newsletter.language) for paper in papers)
+    email = DigestEmail(publication_of(newsletter, links), first_day=issue.first_day, last_day=issue.last_day, papers=cards)
+    return email, {paper_id: summary.id for paper_id, summary in told.items()}
+
+
+def _papers(session: Session, issue: Issue) -> Sequence[Paper]:
+    joined = select(Paper).join(IssuePaper, col(IssuePaper.paper_id) == col(Paper.id))
+    return session.scalars(joined.where(col(IssuePaper.issue_id) == issue.id).order_by(col(IssuePaper.position))).all()
+
+
+def card_of(paper: Paper, summary: Summary | None, language: str) -> PaperCard:
+    """Return a paper as the digest shows it; without a summary it is its title and authors."""
+    return PaperCard(
+        paper_id=paper.id,
+        title=paper.title,
+        url=paper.url,
+        authors=tuple(paper.authors),
+        more_authors=paper.more_authors,
+        votes=paper.votes,
+        thumbnail_url=paper.thumbnail_url,
+        video_url=paper.links.get("video", ""),
+        bullets=tuple(summary.bullets) if summary else (),
+        origin=summary.origin.value if summary else "",
+        model=summary.model if summary else "",
+        summary_language=summary.written_in if summary and summary.written_in != language else "",
+    )
+
+
+def _store(session: Session, issue: Issue, rendered: Rendered, chosen: dict[int, int], *, now: datetime) -> None:
+    for part, pieces in (("text", rendered.text), ("html", rendered.html)):
+        for position, piece in enumerate(pieces):
+            session.add(IssuePiece(issue_id=issue.id, part=part, position=position, name=piece.name, content=piece.content))
+    for row in session.scalars(select(IssuePaper).where(col(IssuePaper.issue_id) == issue.id)):
+        row.summary_id = chosen.get(row.paper_id)
+    issue.subject, issue.frozen_at = rendered.subject, now
+    issue.status = advance_issue(issue.status, IssueEvent.FREEZE)

@@ -1,0 +1,133 @@
+"""What is known of issues: finding, showing in the archive, exporting."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date
+
+from sqlalchemy import select
+from sqlmodel import Session, col
+
+from newsletter import schedule
+from newsletter.deliveries.mailer import load_rendered, publication_of
+from newsletter.errors import BadInput, NotFound
+from newsletter.lifecycle import IssueStatus
+from newsletter.mail.web import web_page
+from newsletter.models import Cadence, Issue, IssuePaper, Newsletter, Paper, Summary
+from newsletter.sources import Listing, PaperData, SummaryData
+from newsletter.sources.documents import write
+from newsletter.tokens import Links
+
+_OUT = (IssueStatus.PUBLISHED, IssueStatus.SENT)
+_WEEK = re.compile(r"(\d{4})-W(\d{2})")
+
+
+@dataclass(frozen=True)
+class ArchiveEntry:
+    """An issue in the list of a newsletter's archive."""
+
+    name: str  # in its address: "2024-03-14", "2024-W11"
+    subject: str
+    first_day: date
+    cadence: str
+    papers: int
+
+
+def find_newsletter(session: Session, slug: str) -> Newsletter:
+    """Return a newsletter by its slug; raises NotFound naming those there are."""
+    row = session.scalars(select(Newsletter).where(col(Newsletter.slug) == slug)).one_or_none()
+    if row is None:
+        known = ", ".join(session.scalars(select(col(Newsletter.slug)).order_by(col(Newsletter.slug))))
+        raise NotFound(
+            f"There is no newsletter {slug!r}.",
+            hint=f"There are: {known}." if known else "Add one: `newsletter newsletters add`.",
+        )
+    return row
+
+
+def find(session: Session, newsletter: Newsletter, name: str) -> Issue:
+    """Return a newsletter's issue by its name; raises NotFound, or BadInput for what is no name of an issue."""
+    cadence, first_day = _parse(name)
+    key = (col(Issue.newsletter_id) == newsletter.id, col(Issue.cadence) == cadence, col(Issue.first_day) == first_day)
+    issue = session.scalars(select(Issue).where(*key)).one_or_none()
+    if issue is None:
+        raise NotFound(f"{newsletter.slug} has no issue of {name}.")
+    return issue
+
+
+def _parse(name: str) -> tuple[Cadence, date]:
+    try:
+        if week := _WEEK.fullmatch(name):
+            return Cadence.WEEKLY, date.fromisocalendar(int(week[1]), int(week[2]), 1)
+        return Cadence.DAILY, date.fromisoformat(name)
+    except ValueError:
+        raise BadInput(f"{name[:40]!r} is no issue's name.", hint="A day as 2024-03-14, or a week as 2024-W11.") from None
+
+
+def archive(session: Session, newsletter: Newsletter, *, before: date | None = None, limit: int = 30) -> list[ArchiveEntry]:
+    """Return the published issues of a newsletter, the newest first."""
+    wanted = select(Issue).where(col(Issue.newsletter_id) == newsletter.id, col(Issue.status).in_(_OUT))
+    if before is not None:
+        wanted = wanted.where(col(Issue.first_day) < before)
+    issues = session.scalars(wanted.order_by(col(Issue.first_day).desc()).limit(limit)).all()
+    sizes = _sizes(session, [issue.id for issue in issues])
+    return [
+        ArchiveEntry(
+            schedule.name_of(row.cadence, row.first_day), row.subject, row.first_day, row.cadence.value, sizes.get(row.id, 0)
+        )
+        for row in issues
+    ]
+
+
+def _sizes(session: Session, ids: Sequence[int]) -> dict[int, int]:
+    found: dict[int, int] = {}
+    for issue_id in session.scalars(select(col(IssuePaper.issue_id)).where(col(IssuePaper.issue_id).in_(ids))):
+        found[issue_id] = found.get(issue_id, 0) + 1
+    return found
+
+
+def page(session: Session, newsletter: Newsletter, name: str, links: Links) -> str:
+    """Return a published issue as the web page of "view in browser": every paper, nobody's own links.
+
+    Raises NotFound for an issue that is not out yet.
+    """
+    issue = find(session, newsletter, name)
+    if issue.status not in _OUT:
+        raise NotFound(f"{newsletter.slug} has no issue of {name}.")
+    publication = publication_of(newsletter, links)
+    slots = {"unsubscribe_url": publication.home_url, "view_url": links.issue(newsletter.slug, name)}
+    return web_page(load_rendered(session, issue).html, slots)
+
+
+def waiting(session: Session, status: IssueStatus) -> list[int]:
+    """Return the ids of the issues in a state, the oldest day first."""
+    return list(session.scalars(select(col(Issue.id)).where(col(Issue.status) == status).order_by(col(Issue.first_day))))
+
+
+def export(session: Session, issue: Issue) -> str:
+    """Return an issue as a daily document in Markdown; importing it gives the same issue."""
+    newsletter = session.get_one(Newsletter, issue.newsletter_id)
+    rows = session.execute(
+        select(Paper, Summary)
+        .join(IssuePaper, col(IssuePaper.paper_id) == col(Paper.id))
+        .outerjoin(Summary, col(Summary.id) == col(IssuePaper.summary_id))
+        .where(col(IssuePaper.issue_id) == issue.id)
+        .order_by(col(IssuePaper.position))
+    )
+    papers = tuple(_data(paper, summary) for paper, summary in rows)
+    return write(Listing(day=issue.first_day, papers=papers), language=newsletter.language)
+
+
+def _data(paper: Paper, summary: Summary | None) -> PaperData:
+    return PaperData(
+        source=paper.source,
+        source_id=paper.source_id,
+        title=paper.title,
+        url=paper.url,
+        authors=tuple(paper.authors),
+        more_authors=paper.more_authors,
+        votes=paper.votes,
+        thumbnail_url=paper.thumbnail_url,
+        links=dict(paper.links),
+        summaries=(SummaryData(summary.language, tuple(summary.bullets)),) if summary else (),
+    )
