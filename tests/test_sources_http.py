@@ -1,6 +1,8 @@
 import gzip
 import socket
+import threading
 import time
+from contextlib import suppress
 
 import pytest
 from sources_server import Answer, site
@@ -132,6 +134,26 @@ def test_a_site_that_drips_for_ever_is_cut_off():
         fetch(served.url, limits=limits)
 
     assert time.monotonic() - begun < 3
+
+
+def test_a_site_that_drips_its_first_words_is_cut_off_too():
+    limits = Limits(connect=1, read=5, total=0.3, attempts=1)
+    done = threading.Event()
+    header = [b"HTTP/1.1 200 OK\r\nX-Slow: "]
+
+    def drip(listener):
+        connection, _ = listener.accept()
+        with connection, suppress(OSError):
+            while not done.wait(0.02):
+                connection.sendall(header.pop(0) if header else b"a")
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        server = threading.Thread(target=drip, args=(listener,))
+        server.start()
+        with pytest.raises(SourceUnavailable, match="not done after"):
+            fetch(f"http://127.0.0.1:{listener.getsockname()[1]}/", limits=limits)
+        done.set()
+        server.join()
 
 
 def test_a_site_that_says_nothing_is_unavailable():
