@@ -201,7 +201,7 @@ def _lines(name: str, words: Sequence[str]) -> bytes:
         raise BadInput(f"{name!r} is no name of a header field")
     lines = [f"{name}:"]
     for position, word in enumerate(words):
-        # A first word that fits no line stays beside the name: some mail programs take a bare "Name:" for an empty field.
+        # A first word that fits no line stays beside the name: a line of its own would not be short enough either.
         if len(lines[-1]) + 1 + len(word) <= LINE or (position == 0 and len(word) >= LINE):
             lines[-1] += f" {word}"
         else:
