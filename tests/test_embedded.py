@@ -29,8 +29,8 @@ server = start_valkey(folder)
 supervisor = Supervisor()
 words = (sys.executable, "-c", sys.argv[2])
 supervisor.start(Program("family", words, folder / "family.log"), now=time.monotonic())
-print(server.process.pid, supervisor.pids["family"], server.url, flush=True)
 try:
+    print(server.process.pid, supervisor.pids["family"], server.url, flush=True)
     time.sleep(60)
 except KeyboardInterrupt:
     print("interrupted", flush=True)
@@ -52,6 +52,17 @@ def is_alive(pid):
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except FileNotFoundError:
         return False
+
+
+def session(leader):
+    """Return the processes alive in the session of `leader`."""
+    pids = [int(path.name) for path in Path("/proc").glob("[0-9]*")]
+    found = []
+    for pid in pids:
+        with suppress(ProcessLookupError):
+            if os.getsid(pid) == leader and is_alive(pid):
+                found.append(pid)
+    return found
 
 
 def python(name, code, folder, **options):
@@ -217,6 +228,27 @@ time.sleep(60)
 
     assert end(process, grace=0.2) == -signal.SIGKILL
     eventually(lambda: not is_alive(int(pid)))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+@pytest.mark.parametrize("deadly", [signal.SIGTERM, signal.SIGKILL])
+def test_no_celery_child_outlives_its_worker(tmp_path, valkey_url, deadly):
+    (tmp_path / "muscle.py").write_text(f"from celery import Celery\napp = Celery(broker={valkey_url!r})\n")
+    words = (sys.executable, "-m", "celery", "-A", "muscle", "worker", "-c", "2", "-l", "INFO", "--without-gossip")
+    supervisor = Supervisor(first_delay=10.0)
+    supervisor.start(
+        Program("worker", words, tmp_path / "worker.log", environment={"PYTHONPATH": str(tmp_path), "C_FORCE_ROOT": "1"}), now=0.0
+    )
+    worker = supervisor.pids["worker"]
+    eventually(lambda: " ready." in "".join(last_lines(tmp_path / "worker.log")), seconds=30.0)
+    assert len(session(worker)) == 3
+
+    if deadly == signal.SIGKILL:
+        os.kill(worker, signal.SIGKILL)
+        eventually(lambda: supervisor.check(now=1.0))
+    supervisor.stop()
+
+    eventually(lambda: not session(worker))
 
 
 def test_a_log_that_grew_too_long_is_put_aside(tmp_path):
