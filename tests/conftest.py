@@ -1,11 +1,11 @@
-"""What every test gets: no way out of this machine; real servers for those who ask (`fixtures_servers`)."""
+"""What every test gets: no way out of this machine; real servers and databases for those who ask (`fixtures_*`)."""
 
 import ipaddress
 import sys
 
 import pytest
 
-pytest_plugins = ["fixtures_servers"]
+pytest_plugins = ["fixtures_servers", "fixtures_database"]
 
 LOCAL_NAMES = {"localhost", "ip6-localhost", ""}
 
