@@ -3,7 +3,7 @@
 from newsletter.issues.assembling import Candidate, assemble, due_periods, period_of, select_papers
 from newsletter.issues.freezing import digest_of, freeze
 from newsletter.issues.publishing import cancel, finish, publish
-from newsletter.issues.records import archive, export, find, find_newsletter, page, waiting
+from newsletter.issues.records import archive, export, find, page, waiting
 
 __all__ = [
     "Candidate",
@@ -14,7 +14,6 @@ __all__ = [
     "due_periods",
     "export",
     "find",
-    "find_newsletter",
     "finish",
     "freeze",
     "page",

@@ -33,18 +33,6 @@ class ArchiveEntry:
     papers: int
 
 
-def find_newsletter(session: Session, slug: str) -> Newsletter:
-    """Return a newsletter by its slug; raises NotFound naming those there are."""
-    row = session.scalars(select(Newsletter).where(col(Newsletter.slug) == slug)).one_or_none()
-    if row is None:
-        known = ", ".join(session.scalars(select(col(Newsletter.slug)).order_by(col(Newsletter.slug))))
-        raise NotFound(
-            f"There is no newsletter {slug!r}.",
-            hint=f"There are: {known}." if known else "Add one: `newsletter newsletters add`.",
-        )
-    return row
-
-
 def find(session: Session, newsletter: Newsletter, name: str) -> Issue:
     """Return a newsletter's issue by its name; raises NotFound, or BadInput for what is no name of an issue."""
     cadence, first_day = _parse(name)

@@ -1,0 +1,51 @@
+"""The command line: every operation an operator needs. Commands parse, call and say; the work is below."""
+
+import sys
+
+import typer
+
+from newsletter import __version__
+from newsletter.cli import days, newsletters, people, running
+from newsletter.errors import NewsletterError
+
+app = typer.Typer(
+    name="newsletter",
+    help="A daily digest of AI papers, to every subscriber exactly once.\n\n"
+    "Try it: [bold]newsletter demo[/]. Run it: [bold]newsletter up[/]. Settings come from the environment (NEWSLETTER_…) "
+    "and from newsletter.toml; docs/operating.md lists them.",
+    no_args_is_help=True,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+running.register(app)
+newsletters.register(app)
+days.register(app)
+people.register(app)
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(__version__)
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: bool = typer.Option(False, "--version", callback=_show_version, is_eager=True, help="Show the version and exit."),
+) -> None:
+    """Set what holds for every command."""
+    del version
+
+
+def main() -> None:
+    """Run the command line; what a person can act on is said in two lines, and the exit code is 1."""
+    try:
+        app()
+    except NewsletterError as error:
+        typer.secho(f"error: {error}", fg=typer.colors.RED, err=True)
+        if error.hint:
+            typer.echo(f"       {error.hint}", err=True)
+        sys.exit(1)
+    except KeyboardInterrupt:
+        sys.exit(130)

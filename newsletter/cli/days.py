@@ -1,0 +1,121 @@
+"""Commands about days and issues: every stage by hand, and all of them at once."""
+
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from newsletter.cli import say
+
+Day = Annotated[datetime, typer.Argument(formats=["%Y-%m-%d"], help="As 2024-03-14.", show_default=False)]
+Slugs = Annotated[
+    list[str] | None, typer.Option("--newsletter", "-n", help="Only this newsletter; may be given again.", show_default=False)
+]
+Weekly = Annotated[bool, typer.Option("--weekly", help="The week that holds DAY, for a weekly digest.")]
+_PANEL = "The day, step by step"
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands to the application."""
+    for command in (run, collect, assemble, publish, send, issues):
+        app.command(rich_help_panel=_PANEL)(command)
+    app.command("import", rich_help_panel="Documents")(import_)
+    app.command(rich_help_panel="Documents")(export)
+    app.command(rich_help_panel="Documents")(preview)
+
+
+def run(day: Day, newsletter: Slugs = None, weekly: Weekly = False) -> None:
+    """Do the whole DAY: collect, summarise, assemble, publish and send, now."""
+    from newsletter.cli import steps
+
+    steps.run(say.settings(), day.date(), newsletter or [], weekly=weekly)
+
+
+def collect(day: Day, newsletter: Slugs = None) -> None:
+    """Read what the sources list on DAY. Reading again adds what is new."""
+    from newsletter.cli import steps
+
+    steps.collect(steps.open_work(say.settings(), newsletter or []), day.date())
+
+
+def assemble(day: Day, newsletter: Slugs = None, weekly: Weekly = False) -> None:
+    """Choose and order DAY's papers, summarise them, and render the issue."""
+    from newsletter.cli import steps
+
+    steps.assemble(steps.open_work(say.settings(), newsletter or []), day.date(), weekly=weekly)
+
+
+def publish(day: Day, newsletter: Slugs = None, weekly: Weekly = False) -> None:
+    """Queue DAY's issue for every subscriber who has not got it yet."""
+    from newsletter.cli import steps
+
+    steps.publish(steps.open_work(say.settings(), newsletter or []), day.date(), weekly=weekly)
+
+
+def send() -> None:
+    """Send what is due, until nothing is. Ctrl-C stops after the mail at hand."""
+    from newsletter.cli import steps
+
+    steps.send(steps.open_work(say.settings(), []))
+
+
+def issues(newsletter: Slugs = None, as_json: Annotated[bool, typer.Option("--json", help="For scripts.")] = False) -> None:
+    """List the latest issues, with what became of their deliveries."""
+    from newsletter.cli import steps
+
+    rows = steps.latest_issues(steps.open_work(say.settings(), newsletter or []))
+    if as_json:
+        say.as_json(rows)
+        return
+    say.table(
+        ("newsletter", "issue", "status", "papers", "deliveries", "reason"),
+        [(row["newsletter"], row["issue"], row["status"], row["papers"], row["summary"], row["reason"]) for row in rows],
+        empty="There is no issue yet.",
+    )
+
+
+def export(
+    day: Day,
+    newsletter: Annotated[str, typer.Option("--newsletter", "-n", help="Whose issue.", show_default=False)],
+    to: Annotated[Path | None, typer.Option(help="The file to write; standard output if not given.")] = None,
+) -> None:
+    """Write DAY's issue as a daily document in Markdown."""
+    from newsletter import issues as issue_records
+    from newsletter import newsletters, wiring
+
+    with wiring.sessions_of(say.settings()).read() as session:
+        publication = newsletters.find(session, newsletter)
+        document = issue_records.export(session, issue_records.find(session, publication, day.date().isoformat()))
+    if to is None:
+        typer.echo(document, nl=False)
+    else:
+        to.write_text(document, encoding="utf-8")
+        typer.echo(f"Wrote {to}.")
+
+
+def import_(
+    files: Annotated[list[Path], typer.Argument(help="Daily documents, as 2024-03-14.md or 2024-03-14.ko.md.")],
+    newsletter: Annotated[str, typer.Option("--newsletter", "-n", help="For which newsletter.", show_default=False)],
+) -> None:
+    """Read daily documents in Markdown into a newsletter's papers, their summaries with them."""
+    from newsletter.cli import steps
+
+    steps.import_documents(steps.open_work(say.settings(), [newsletter]), files)
+
+
+def preview(
+    source: Annotated[str, typer.Argument(help="A daily document (.md), a captured list (.json), or the word: sample.")],
+    to: Annotated[Path, typer.Option(help="The folder to write digest.html, digest.txt and digest.eml into.")],
+    language: Annotated[str, typer.Option(help="Of the digest; the document's own if not given.")] = "",
+    day: Annotated[
+        datetime | None, typer.Option(formats=["%Y-%m-%d"], help="Of a captured list, where its name does not tell.")
+    ] = None,
+) -> None:
+    """Write the digest of a document or a list as files: no database, no network."""
+    from newsletter.cli import previewing
+
+    made = previewing.preview(source, to, language=language, day=day.date() if day else None)
+    for problem in made.problems:
+        typer.secho(f"passed over: {problem}", fg=typer.colors.YELLOW, err=True)
+    typer.echo(f"Wrote {made.papers} papers of {made.day}: " + ", ".join(str(path) for path in made.files))

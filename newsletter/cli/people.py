@@ -1,0 +1,111 @@
+"""Commands about readers."""
+
+from typing import Annotated, Any
+
+import typer
+
+from newsletter.cli import say
+
+group = typer.Typer(no_args_is_help=True, help="Add, show and list subscribers.")
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands to the application."""
+    app.add_typer(group, name="subscribers", rich_help_panel="Newsletters and readers")
+
+
+@group.command()
+def add(
+    email: Annotated[str, typer.Argument(help="The reader's address.")],
+    newsletter: Annotated[list[str], typer.Option("--newsletter", "-n", help="May be given again.", show_default=False)],
+    language: Annotated[str, typer.Option(help="Of the pages and mails about the subscription.")] = "en",
+    zone: Annotated[str, typer.Option(help="The reader's time zone, as Asia/Seoul; the newsletter's if not given.")] = "",
+    consent: Annotated[
+        str,
+        typer.Option(help="Where and how they agreed, if you have it on record: makes it active without a confirmation mail."),
+    ] = "",
+) -> None:
+    """Add a subscriber: they get a mail to confirm, unless you state the consent you have on record.
+
+    Whoever has left, or is suppressed, comes back only by confirming it themselves.
+    """
+    from newsletter import newsletters, schedule, subscribers, wiring
+
+    settings = say.settings()
+    if zone:
+        schedule.zone(zone)
+    with wiring.sessions_of(settings).begin() as session:
+        ids = tuple(newsletters.find(session, slug).id for slug in newsletter)
+        asked = subscribers.Request(
+            address=subscribers.parse_address(email),
+            newsletter_ids=ids,
+            language=language,
+            source="operator",
+            wording=consent or "added by the operator, confirmed by mail",
+            zone=zone,
+        )
+        policy, now = wiring.policy_of(settings), wiring.utcnow()
+        if consent:
+            added = subscribers.add_recorded(session, asked, policy, now=now)
+        else:
+            subscribers.request(session, asked, policy, now=now)
+    if not consent:
+        typer.echo(f"{asked.address.text} gets a mail to confirm; it is sent by the workers, or by `newsletter send`.")
+    elif added:
+        typer.echo(f"{asked.address.text} is subscribed to {', '.join(added)}.")
+    else:
+        typer.echo("Nothing changed: they are known already, have left, or are suppressed. They can sign up themselves.")
+
+
+@group.command()
+def show(
+    email: Annotated[str, typer.Argument(help="The reader's address.")],
+    as_json: Annotated[bool, typer.Option("--json", help="All that is known, for scripts.")] = False,
+) -> None:
+    """Show a subscriber: each subscription's state, and what became of the last mails."""
+    from newsletter import subscribers, wiring
+
+    with wiring.sessions_of(say.settings()).read() as session:
+        known = subscribers.show(session, subscribers.parse_address(email))
+    if as_json:
+        say.as_json(known)
+        return
+    suppressed = f", suppressed: {known['suppressed']}" if known["suppressed"] else ""
+    typer.echo(f"{known['address']} ({known['language']}), since {known['since'][:10]}{suppressed}\n")
+    say.table(("newsletter", "status", "cadence", "confirmed", "left"), [_subscription(row) for row in known["subscriptions"]])
+    typer.echo("")
+    say.table(("mail", "status", "reason", "the server said", "when"), [_delivery(row) for row in known["deliveries"]])
+
+
+def _subscription(row: dict[str, Any]) -> tuple[str, ...]:
+    left = f"{row['unsubscribed_at'][:16]} by {row['unsubscribed_by']}" if row["unsubscribed_at"] else ""
+    return (row["newsletter"], row["status"], row["cadence"], (row["confirmed_at"] or "")[:16], left)
+
+
+def _delivery(row: dict[str, Any]) -> tuple[str, ...]:
+    return (row["kind"], row["status"], row["reason"], row["reply"][:60], row["updated_at"][:19])
+
+
+@group.command("list")
+def listing(
+    newsletter: Annotated[str, typer.Option("--newsletter", "-n", help="Only of this one.")] = "",
+    after: Annotated[int, typer.Option(help="Go on after this number, the last of the page before.")] = 0,
+    limit: Annotated[int, typer.Option(min=1, max=10_000, help="How many.")] = 50,
+    as_json: Annotated[bool, typer.Option("--json", help="For scripts.")] = False,
+) -> None:
+    """List subscribers, a page at a time."""
+    from newsletter import newsletters, subscribers, wiring
+
+    with wiring.sessions_of(say.settings()).read() as session:
+        newsletter_id = newsletters.find(session, newsletter).id if newsletter else None
+        rows = subscribers.listing(session, newsletter_id=newsletter_id, after=after, limit=limit)
+    if as_json:
+        say.as_json([{"number": row.id, "address": row.address, "language": row.language} for row in rows])
+        return
+    say.table(
+        ("number", "address", "language", "since"),
+        [(row.id, row.address, row.language, row.created_at.date()) for row in rows],
+        empty="There are no subscribers.",
+    )
+    if len(rows) == limit:
+        typer.echo(f"More: --after {rows[-1].id}")

@@ -1,0 +1,181 @@
+"""Commands that run: the processes one by one, all of them, the demo, and whether they are well."""
+
+import os
+import sys
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from newsletter.cli import say
+from newsletter.errors import BrokerError, NewsletterError
+
+_PANEL = "Running it"
+_PARTS = "Its parts, one by one"
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands to the application."""
+    app.command(rich_help_panel=_PANEL)(demo)
+    app.command(rich_help_panel=_PANEL)(up)
+    app.command(rich_help_panel=_PARTS)(migrate)
+    app.command(rich_help_panel=_PARTS)(web)
+    app.command(rich_help_panel=_PARTS)(worker)
+    app.command(rich_help_panel=_PARTS)(beat)
+    app.command(rich_help_panel=_PARTS)(mailbox)
+    app.command(rich_help_panel=_PARTS)(health)
+
+
+def demo(
+    once: Annotated[bool, typer.Option("--once", help="Check what came, stop, and exit 0 only if all is right.")] = False,
+    port: Annotated[int, typer.Option(help="Of the pages; another if it is taken.")] = 8000,
+) -> None:
+    """Try it: two newsletters, six subscribers and a day of papers, everything real but the mail's last mile.
+
+    It runs a broker, a worker, a clock, the pages and a local mail server with a mailbox in the browser, all on this
+    machine and in a temporary folder. Nobody outside is mailed.
+    """
+    from newsletter import demo as demonstration
+
+    raise typer.Exit(demonstration.run(once=once, port=port))
+
+
+def up(
+    host: Annotated[str, typer.Option(help="Where the pages listen; put a proxy that speaks TLS in front.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="The port of the pages.")] = 8000,
+) -> None:
+    """Run everything on this machine until Ctrl-C: pages, worker, clock, and a broker where REDIS_URL is not set."""
+    from newsletter import local
+
+    local.run(say.settings(), host=host, port=port, say=typer.echo)
+
+
+def migrate() -> None:
+    """Make the tables, or bring them up to this version. Run it after every upgrade; it can be repeated."""
+    from newsletter import db
+
+    before = db.migrate(db.connect(say.settings().database))
+    typer.echo(f"The tables are of version {db.head()}" + (f" (they were of {before})." if before else " (they are new)."))
+
+
+def web(
+    host: Annotated[str, typer.Option(help="The address to listen at.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="The port to listen at.")] = 8000,
+    proxies: Annotated[str, typer.Option(help="Addresses of proxies whose X-Forwarded-For is believed.")] = "127.0.0.1",
+) -> None:
+    """Serve the pages: sign-up, confirming, leaving, the archive."""
+    import uvicorn
+
+    from newsletter import wiring
+    from newsletter.web import Services, create_app
+
+    settings = say.settings()
+    services = Services(
+        sessions=wiring.sessions_of(settings),
+        links=wiring.links_of(settings),
+        policy=wiring.policy_of(settings),
+        wake=wiring.waker_of(settings),
+        clock=wiring.utcnow,
+    )
+    # uvicorn's own access log would write tokens down.
+    uvicorn.run(
+        create_app(services),
+        host=host,
+        port=port,
+        access_log=False,
+        log_level="warning",
+        forwarded_allow_ips=proxies,
+        server_header=False,
+    )
+
+
+def worker(
+    concurrency: Annotated[
+        int | None, typer.Option(min=1, help="Tasks at once; one more than the cores if not given.", show_default=False)
+    ] = None,
+) -> None:
+    """Run a worker: it collects, assembles and sends. Any number may run, on any number of machines."""
+    _ready()
+    number = concurrency or (os.cpu_count() or 1) + 1
+    _become_celery("worker", "--concurrency", str(number), "--hostname", "newsletter@%h", "--without-gossip", "--without-mingle")
+
+
+def beat() -> None:
+    """Run the clock. A second one waits and takes over when the first is gone."""
+    _ready()
+    _become_celery("beat")
+
+
+def _ready() -> None:
+    """Say what is missing before Celery says it at length."""
+    from newsletter import wiring
+    from newsletter.embedded.valkey import answers
+
+    settings = say.settings()
+    wiring.sessions_of(settings)
+    if not answers(settings.broker):
+        raise BrokerError("The broker does not answer.", hint="Is it running, and is REDIS_URL right?")
+
+
+def _become_celery(*words: str) -> None:
+    """Replace this process by Celery's, so that signals reach it directly."""
+    level = say.settings().log_level
+    os.execv(sys.executable, [sys.executable, "-m", "celery", "--app", "worker", "--quiet", *words, "--loglevel", level])  # noqa: S606 -- our own interpreter
+
+
+def mailbox(
+    folder: Annotated[Path, typer.Option(help="Where the mail is kept.")] = Path("mailbox"),
+    host: Annotated[str, typer.Option(help="The address to listen at; it is for this machine alone.")] = "127.0.0.1",
+    smtp_port: Annotated[int, typer.Option(help="Mail comes in here.")] = 1025,
+    port: Annotated[int, typer.Option(help="And is read here, in a browser.")] = 8025,
+) -> None:
+    """Run a mail server that delivers to nobody and shows every mail in a browser."""
+    import uvicorn
+
+    from newsletter.mailbox.smtp import serve_smtp
+    from newsletter.mailbox.store import Mailbox
+    from newsletter.mailbox.web import create_mailbox_app
+
+    box = Mailbox(folder)
+    with serve_smtp(box, host, smtp_port):
+        typer.echo(f"Mail to {host}:{smtp_port} is kept in {folder}; read it at http://{host}:{port}/mailbox")
+        uvicorn.run(create_mailbox_app(box), host=host, port=port, access_log=False, log_level="warning")
+
+
+def health(part: Annotated[Literal["web", "worker", "beat"], typer.Argument(help="Which of the processes.")]) -> None:
+    """Tell whether a process is well: exit code 0 if it is, else 1 and why."""
+    checks = {"web": _web_is_well, "worker": _worker_is_well, "beat": _beat_is_well}
+    checks[part]()
+    typer.echo(f"{part} is well.")
+
+
+def _web_is_well() -> None:
+    from urllib.request import urlopen
+
+    url = f"http://127.0.0.1:{os.environ.get('NEWSLETTER_WEB_PORT', '8000')}/readyz"
+    try:
+        with urlopen(url, timeout=5) as answer:
+            answer.read()
+    except OSError as error:
+        raise NewsletterError(
+            f"{url}: {error}", hint="Is `newsletter web` running? NEWSLETTER_WEB_PORT names another port."
+        ) from None
+
+
+def _worker_is_well() -> None:
+    import socket
+
+    from celery import Celery
+
+    name = f"newsletter@{socket.gethostname()}"
+    with Celery(broker=say.settings().broker, set_as_current=False) as app:
+        if not app.control.ping(destination=[name], timeout=5):
+            raise NewsletterError(f"{name} does not answer.", hint="Is `newsletter worker` running on this machine?")
+
+
+def _beat_is_well() -> None:
+    from redis import Redis
+
+    with Redis.from_url(say.settings().broker, socket_timeout=5) as client:
+        if not client.exists("newsletter:beat::lock"):
+            raise NewsletterError("No clock ticks.", hint="Is `newsletter beat` running?")

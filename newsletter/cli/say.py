@@ -1,0 +1,38 @@
+"""What commands share: settings, tables for people, JSON for scripts."""
+
+import json
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import typer
+
+from newsletter.config import Settings
+from newsletter.config import load as load_settings
+
+
+def settings(**overrides: Any) -> Settings:  # noqa: ANN401 -- as the settings are
+    """Read the settings and set up the logs by them."""
+    from newsletter import logs
+
+    read = load_settings(**overrides)
+    logs.configure(level=read.log_level, as_json=read.log_json)
+    return read
+
+
+def table(columns: Sequence[str], rows: Iterable[Sequence[Any]], *, empty: str = "There is nothing yet.") -> None:
+    """Print rows as a table, or a sentence where there are none."""
+    from rich.console import Console
+    from rich.table import Table
+
+    drawn = Table(*columns, box=None, pad_edge=False, header_style="bold")
+    for row in rows:
+        drawn.add_row(*(str(cell) for cell in row))
+    if drawn.row_count:
+        Console().print(drawn)
+    else:
+        typer.echo(empty)
+
+
+def as_json(value: Any) -> None:  # noqa: ANN401 -- whatever JSON holds
+    """Print a value for scripts."""
+    typer.echo(json.dumps(value, ensure_ascii=False, indent=2))

@@ -1,0 +1,223 @@
+"""The stages of a day as a person runs them: the same functions as the clock's, with words and progress."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import date, timedelta
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import typer
+from sqlalchemy import func, select
+from sqlmodel import col
+
+from newsletter import deliveries, issues, newsletters, papers, pipeline, schedule, wiring
+from newsletter.config import Settings
+from newsletter.db import Sessions
+from newsletter.deliveries import DrainReport, Pace
+from newsletter.errors import NewsletterError, SourceUnavailable
+from newsletter.lifecycle import IssueStatus
+from newsletter.models import Cadence, CollectionStatus, Delivery, Issue, IssuePaper, Newsletter
+from newsletter.sources import documents
+from newsletter.wiring import utcnow
+
+
+@dataclass(frozen=True)
+class Work:
+    """What the steps work with: the settings, the database, and which newsletters."""
+
+    settings: Settings
+    sessions: Sessions
+    newsletters: tuple[Newsletter, ...]
+
+
+def open_work(settings: Settings, slugs: Sequence[str]) -> Work:
+    """Open the database and find the newsletters named; all of them where none is."""
+    sessions = wiring.sessions_of(settings)
+    with sessions.read() as session:
+        chosen = [newsletters.find(session, slug) for slug in slugs] or newsletters.listing(session)
+    return Work(settings, sessions, tuple(chosen))
+
+
+def run(settings: Settings, day: date, slugs: Sequence[str], *, weekly: bool) -> None:
+    """Do all stages of a day."""
+    work = open_work(settings, slugs)
+    collect(work, day)
+    assemble(work, day, weekly=weekly)
+    publish(work, day, weekly=weekly)
+    send(work)
+
+
+def collect(work: Work, day: date) -> None:
+    """Read each source once; raises SourceUnavailable when none could be read."""
+    names = sorted({name for newsletter in work.newsletters for name in newsletter.sources})
+    failed = []
+    for name in names:
+        with _busy(f"Reading {name}"):
+            record = pipeline.collect(work.sessions, partial(wiring.source_of, work.settings), name, day, now=utcnow())
+        if record.status is CollectionStatus.FAILED:
+            failed.append(record.error)
+            typer.secho(f"{name}: {record.error}", fg=typer.colors.RED, err=True)
+            continue
+        typer.echo(f"{name} lists {record.papers} papers on {day}.")
+        for problem in record.problems:
+            typer.secho(f"  passed over: {problem}", fg=typer.colors.YELLOW, err=True)
+    if failed and len(failed) == len(names):
+        raise SourceUnavailable(f"No source could be read for {day}.", hint="Nothing is lost: run it again later.")
+
+
+def assemble(work: Work, day: date, *, weekly: bool) -> None:
+    """Assemble and freeze the issue of each newsletter."""
+    cadence = _cadence(weekly=weekly)
+    summarisers, links = wiring.summarisers_of(work.settings), wiring.links_of(work.settings)
+    for newsletter in work.newsletters:
+        issue = pipeline.assemble(work.sessions, newsletter.id, cadence, day, now=utcnow())
+        if issue.status is IssueStatus.DRAFT:
+            with _busy(f"Summarising and rendering {newsletter.slug}"):
+                issue = pipeline.freeze(work.sessions, issue.id, summarisers, links, now=utcnow())
+        name = schedule.name_of(cadence, issue.first_day)
+        typer.echo(f"{newsletter.slug} {name}: {issue.status.value}. {issue.reason or issue.subject}")
+
+
+def publish(work: Work, day: date, *, weekly: bool) -> None:
+    """Queue the issue of each newsletter that has one."""
+    for newsletter in work.newsletters:
+        with work.sessions.begin() as session:
+            cadence = _cadence(weekly=weekly)
+            name = schedule.name_of(cadence, issues.period_of(cadence, day).first_day)
+            issue = issues.find(session, newsletter, name)
+            if issue.status is IssueStatus.EMPTY:
+                typer.echo(f"{newsletter.slug} {name}: nothing to publish. {issue.reason}")
+                continue
+            queued = issues.publish(session, issue.id, now=utcnow())
+        typer.echo(f"{newsletter.slug} {name}: queued {queued} deliveries.")
+
+
+def send(work: Work) -> None:
+    """Drain the outbox with a line of progress; raises TransportError when the relay sent us away."""
+    total = DrainReport()
+    mailer = wiring.mailer_of(work.settings)
+    with wiring.transport_of(work.settings) as transport, _progress(_due(work)) as advance:
+        more = True
+        while more:
+            pace = Pace(budget=timedelta(seconds=1))
+            report = deliveries.drain(work.sessions, transport, mailer, worker=_worker_name(), clock=utcnow, pace=pace)
+            _add(total, report)
+            advance(report.sent + report.failed + report.deferred + report.unknown + report.skipped)
+            more = report.more and not report.relay_away
+    with work.sessions.begin() as session:
+        issues.finish(session, now=utcnow())
+    typer.echo(
+        f"Sent {total.sent}, failed {total.failed}, put off {total.deferred}, unknown {total.unknown}, skipped {total.skipped}."
+    )
+    if total.relay_away:
+        raise NewsletterError(
+            f"The mail server is away: {total.relay_away}", hint="What is left goes out with the next `newsletter send`."
+        )
+
+
+def latest_issues(work: Work, limit: int = 20) -> list[dict[str, Any]]:
+    """Return the newest issues of the newsletters, ready for a table or JSON."""
+    slugs = {newsletter.id: newsletter.slug for newsletter in work.newsletters}
+    with work.sessions.read() as session:
+        wanted = select(Issue).where(col(Issue.newsletter_id).in_(slugs)).order_by(col(Issue.first_day).desc(), col(Issue.id))
+        found = []
+        for issue in session.scalars(wanted.limit(limit)):
+            counts = deliveries.counts(session, issue.id)
+            size = session.scalar(select(func.count()).select_from(IssuePaper).where(col(IssuePaper.issue_id) == issue.id))
+            found.append(
+                {
+                    "newsletter": slugs[issue.newsletter_id],
+                    "issue": schedule.name_of(issue.cadence, issue.first_day),
+                    "status": issue.status.value,
+                    "reason": issue.reason,
+                    "papers": size or 0,
+                    "deliveries": {status.value: number for status, number in counts.items()},
+                    "summary": ", ".join(f"{number} {status.value}" for status, number in counts.items()),
+                }
+            )
+    return found
+
+
+def import_documents(work: Work, files: Sequence[Path]) -> None:
+    """Store what the documents hold under the newsletter's first source; one bad file does not stop the others."""
+    newsletter = work.newsletters[0]
+    bad = 0
+    for file in files:
+        try:
+            listings = documents.read_all(_text_of(file), where=str(file), language=_language_of(file, newsletter.language))
+        except NewsletterError as error:
+            bad += 1
+            typer.secho(str(error), fg=typer.colors.RED, err=True)
+            continue
+        for listing in listings:
+            with work.sessions.begin() as session:
+                papers.store(session, newsletter.sources[0], listing, now=utcnow())
+            typer.echo(f"{file}: {len(listing.papers)} papers of {listing.day}.")
+            for problem in listing.problems:
+                typer.secho(f"  passed over: {problem}", fg=typer.colors.YELLOW, err=True)
+    if bad:
+        raise NewsletterError(
+            f"{bad} of {len(files)} files could not be read.", hint="The others are in; mend these and import them."
+        )
+
+
+def _text_of(file: Path) -> str:
+    from newsletter.errors import BadDocument
+
+    try:
+        return file.read_text(encoding="utf-8")
+    except OSError as error:
+        raise BadDocument(f"{file}: {error.strerror}.", hint="Name a file that can be read.") from None
+    except UnicodeDecodeError as error:
+        raise BadDocument(f"{file}: byte {error.start} is no UTF-8.", hint="Save it as UTF-8.") from None
+
+
+def _language_of(file: Path, otherwise: str) -> str:
+    """Return the language in a name such as 2024-03-14.ko.md."""
+    return file.suffixes[-2].removeprefix(".") if len(file.suffixes) > 1 else otherwise
+
+
+def _cadence(*, weekly: bool) -> Cadence:
+    return Cadence.WEEKLY if weekly else Cadence.DAILY
+
+
+def _worker_name() -> str:
+    import os
+    import socket
+
+    return f"{socket.gethostname()}:{os.getpid()}"
+
+
+def _add(total: DrainReport, report: DrainReport) -> None:
+    for name in ("sent", "failed", "deferred", "unknown", "skipped"):
+        setattr(total, name, getattr(total, name) + getattr(report, name))
+    total.relay_away = report.relay_away
+
+
+def _due(work: Work) -> int:
+    with work.sessions.read() as session:
+        waiting = select(func.count()).select_from(Delivery).where(col(Delivery.status).in_(("queued", "deferred")))
+        return session.scalar(waiting.where(col(Delivery.due_at) <= utcnow())) or 0
+
+
+@contextmanager
+def _busy(what: str) -> Iterator[None]:
+    """Show that something takes a while."""
+    from rich.console import Console
+
+    with Console(stderr=True).status(f"{what} …"):
+        yield
+
+
+@contextmanager
+def _progress(total: int) -> Iterator[Any]:
+    """Show a bar with the rate and the time left."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn("Sending"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("send", total=total)
+        yield lambda done: bar.advance(task, done)

@@ -1,0 +1,134 @@
+"""The whole service on one machine: broker, web, worker and beat as child processes of one supervisor."""
+
+import signal
+import socket
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from newsletter.config import Settings
+from newsletter.embedded.processes import Death, Program, Supervisor
+from newsletter.errors import BrokerError, Conflict
+
+WORKER_GRACE = 720.0  # seconds: a drain's last mail may wait ten minutes for its answer (RFC 5321 4.5.3.2.6)
+START_PATIENCE = 60.0  # seconds for a process to answer after its start, on a slow machine
+
+
+@dataclass(frozen=True)
+class Service:
+    """The processes to run: where their logs go, and what their environment says beside ours."""
+
+    logs: Path
+    environment: Mapping[str, str]
+
+    def program(self, *words: str, grace: float = 15.0) -> Program:
+        """Return one of our own commands as a program, named by its first word."""
+        arguments = (sys.executable, "-m", "newsletter", *words)
+        return Program(words[0], arguments, self.logs / f"{words[0]}.log", self.environment, grace)
+
+
+@contextmanager
+def supervised() -> Iterator[Supervisor]:
+    """Give a supervisor whose programs are ended when the block is left, however it is left."""
+    supervisor = Supervisor()
+    try:
+        yield supervisor
+    finally:
+        _stop(supervisor)
+
+
+def _stop(supervisor: Supervisor) -> None:
+    """End all programs; a second Ctrl-C does not wait for them."""
+    try:
+        supervisor.stop()
+    except KeyboardInterrupt:
+        supervisor.stop(grace=0.5)
+
+
+def broker(supervisor: Supervisor, folder: Path) -> str:
+    """Start a Valkey server on the data in the folder and return its URL; raises BrokerError."""
+    from newsletter.embedded.valkey import answers, valkey_program
+
+    plan = valkey_program(folder)
+    supervisor.start(plan.program, now=time.monotonic())
+    if not until(lambda: answers(plan.url)):
+        raise BrokerError(f"Valkey did not start in {folder}.", hint=f"All it said is in {plan.program.log}.")
+    return plan.url
+
+
+def until(condition: Callable[[], bool], *, patience: float = START_PATIENCE) -> bool:
+    """Wait until the condition holds, `patience` seconds at most; return whether it does."""
+    give_up = time.monotonic() + patience
+    while not condition():
+        if time.monotonic() > give_up:
+            return False
+        time.sleep(0.05)
+    return True
+
+
+def port_or_free(port: int, host: str = "127.0.0.1") -> int:
+    """Return the port if nobody listens at it, else any free one."""
+    from newsletter.embedded.valkey import free_port
+
+    return port if is_free(port, host) else free_port()
+
+
+def is_free(port: int, host: str) -> bool:
+    """Tell whether a server could listen at the port."""
+    with socket.socket() as listener:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listener.bind((host, port))
+        except OSError:
+            return False
+    return True
+
+
+def watch(supervisor: Supervisor, report: Callable[[Death], None]) -> None:
+    """Keep the programs running until Ctrl-C or SIGTERM, and report each that dies."""
+    ended = threading.Event()
+    signal.signal(signal.SIGTERM, lambda *_: ended.set())
+    while not ended.wait(0.5):
+        for death in supervisor.check(now=time.monotonic()):
+            report(death)
+
+
+def run(settings: Settings, *, host: str, port: int, say: Callable[[str], None]) -> None:
+    """Run everything until Ctrl-C: our own broker where none is set, then web, worker and beat.
+
+    Raises Conflict if the port is taken, before anything is started.
+    """
+    from newsletter import db
+
+    if not is_free(port, host):
+        raise Conflict(f"Port {port} on {host} is taken.", hint="Is it running already? Choose another with --port.")
+    before = db.migrate(db.connect(settings.database))
+    say("Made the tables." if not before else f"The tables are of version {db.head()}.")
+    with supervised() as supervisor:
+        redis_url = settings.redis_url or broker(supervisor, settings.data_dir / "valkey")
+        environment = {
+            "DATABASE_URL": settings.database,
+            "REDIS_URL": redis_url,
+            "NEWSLETTER_DATA_DIR": str(settings.data_dir),
+        }
+        service = Service(settings.data_dir / "logs", environment)
+        start(supervisor, service, host=host, port=port)
+        say(f"Running: {settings.base_url} (listening at {host}:{port}). Logs: {service.logs}. Ctrl-C stops it.")
+        watch(supervisor, lambda death: say(str(death)))
+        say("Stopping …")
+
+
+def start(supervisor: Supervisor, service: Service, *, host: str, port: int, extra: Sequence[Program] = ()) -> None:
+    """Start web, worker and beat, and what comes beside them."""
+    programs = (
+        *extra,
+        service.program("web", "--host", host, "--port", str(port)),
+        service.program("worker", grace=WORKER_GRACE),
+        service.program("beat"),
+    )
+    for program in programs:
+        supervisor.start(program, now=time.monotonic())

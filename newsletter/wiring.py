@@ -1,0 +1,113 @@
+"""From settings to parts: the one place where what is configured becomes what runs."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+import structlog
+
+from newsletter import db
+from newsletter.config import Settings
+from newsletter.db import Sessions
+from newsletter.tokens import Keyring, Links
+
+if TYPE_CHECKING:  # imported where they are made: commands that need none of them start quickly
+    from newsletter.deliveries import Mailer
+    from newsletter.mail.transports import Transport
+    from newsletter.sources import Source
+    from newsletter.subscribers import Policy
+    from newsletter.summarisers import Summariser
+
+log = structlog.get_logger()
+QUEUE = "newsletter"  # the one queue of the broker
+DRAIN_TASK = "drain"  # what `wake` asks a worker for
+
+
+def utcnow() -> datetime:
+    """Return the time: the one clock of the outermost layers."""
+    return datetime.now(UTC)
+
+
+def sessions_of(settings: Settings) -> Sessions:
+    """Return the database, its tables checked; raises DatabaseError or SettingsError."""
+    sessions = db.connect(settings.database)
+    db.check(sessions)
+    return sessions
+
+
+def links_of(settings: Settings) -> Links:
+    """Return the links of the configured base URL, signed with the configured keys."""
+    return Links(settings.base_url, Keyring(settings.keys()))
+
+
+def policy_of(settings: Settings) -> "Policy":
+    """Return the rules of signing up; the oldest key is that of the suppression hash, for it never rotates."""
+    from newsletter.subscribers import Policy
+
+    return Policy(secret=settings.keys()[-1], confirm_within=timedelta(hours=settings.confirm_hours))
+
+
+def mailer_of(settings: Settings) -> "Mailer":
+    """Return what makes the bytes of mails."""
+    from newsletter.deliveries import Mailer, MailerSettings
+
+    return Mailer(
+        MailerSettings(
+            links=links_of(settings),
+            bounce_domain=settings.bounce_domain,
+            operator_sender=settings.operator_email,
+            postal_address=settings.postal_address,
+        )
+    )
+
+
+def transport_of(settings: Settings) -> "Transport":
+    """Return the way out: the relay, or files in the data folder where none is set."""
+    from newsletter.mail.transports import Files, Relay, Smtp
+
+    smtp = settings.smtp
+    if not smtp.host:
+        return Files(settings.data_dir / "outgoing")
+    return Smtp(
+        Relay(
+            host=smtp.host,
+            port=smtp.port,
+            username=smtp.username,
+            password=smtp.password.get_secret_value(),
+            security=smtp.security.value,
+            ca_file=smtp.ca_file,
+            messages_per_connection=smtp.messages_per_connection,
+        )
+    )
+
+
+def source_of(settings: Settings, name: str) -> "Source":
+    """Return the source a newsletter names; raises SettingsError for an unknown one."""
+    from newsletter.sources.registry import open_source
+
+    return open_source(name, our_url=settings.base_url, huggingface_url=settings.huggingface_url)
+
+
+def summarisers_of(settings: Settings) -> "list[Summariser]":
+    """Return the ways to summarise, the best first."""
+    from newsletter.summarisers.extractive import Extractive
+
+    del settings
+    return [Extractive()]
+
+
+def waker_of(settings: Settings) -> Callable[[], None]:
+    """Return what asks a worker to send now, after a commit; a broker that is away only costs the wait for the next tick."""
+
+    def wake() -> None:
+        from celery import Celery
+
+        try:
+            with Celery(broker=settings.broker, set_as_current=False) as app:
+                app.conf.task_default_queue = QUEUE
+                app.conf.broker_transport_options = {"socket_connect_timeout": 2, "socket_timeout": 2}
+                app.send_task(DRAIN_TASK, expires=60, retry=False)
+        except Exception as error:  # noqa: BLE001 -- whatever a broker does, the mail is in the outbox
+            log.warning("wake_failed", error=str(error))
+
+    return wake

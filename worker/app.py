@@ -1,0 +1,62 @@
+"""The Celery application, its settings and the beat table.
+
+At-least-once is the contract: any task may run twice, late or never, and changes nothing by it.
+"""
+
+from multiprocessing import Event
+from typing import Any
+
+from celery import Celery
+from celery.signals import setup_logging, worker_shutting_down
+
+from newsletter import config, logs, wiring
+
+settings = config.load()
+stopping = Event()  # made before the pool forks, so that a drain in a child hears of the shutdown
+
+DRAIN_SECONDS = 60
+TIME_LIMIT = DRAIN_SECONDS + 600 + 60  # a drain, the longest answer to the dot (RFC 5321 4.5.3.2.6), a margin
+
+app = Celery("newsletter", broker=settings.broker, include=["worker.tasks"])
+app.conf.update(
+    task_default_queue=wiring.QUEUE,
+    task_ignore_result=True,
+    task_acks_late=True,  # a killed child's task runs again
+    task_reject_on_worker_lost=True,
+    task_time_limit=TIME_LIMIT,
+    task_serializer="json",
+    accept_content=["json"],
+    worker_prefetch_multiplier=1,
+    worker_hijack_root_logger=False,
+    broker_connection_retry_on_startup=True,
+    broker_transport_options={
+        "visibility_timeout": TIME_LIMIT + 120,  # a task that outlives it would run twice at once
+        "unacked_restore_interval": 5,
+        "unacked_restore_throttle": 1,
+    },
+    timezone="UTC",
+    beat_scheduler="redbeat.RedBeatScheduler",  # any number of beats, one of them ticks
+    beat_max_loop_interval=5,
+    redbeat_lock_timeout=30,
+    redbeat_key_prefix="newsletter:beat:",
+    beat_schedule={
+        "collect": {"task": "collect_due", "schedule": 1800.0, "options": {"expires": 1800}},
+        "summarise": {"task": "summarise_due", "schedule": 300.0, "options": {"expires": 300}},
+        "assemble": {"task": "assemble_due", "schedule": 60.0, "options": {"expires": 60}},
+        "freeze": {"task": "freeze_due", "schedule": 60.0, "options": {"expires": 60}},
+        "publish": {"task": "publish_due", "schedule": 60.0, "options": {"expires": 60}},
+        "drain": {"task": "drain", "schedule": 10.0, "options": {"expires": 10}},
+        "sweep": {"task": "sweep", "schedule": 30.0, "options": {"expires": 30}},
+    },
+)
+
+
+@worker_shutting_down.connect
+def _stop_drains(**_: Any) -> None:  # noqa: ANN401 -- Celery's own signature
+    """Let drains end after the message at hand, and give back what they claimed."""
+    stopping.set()
+
+
+@setup_logging.connect
+def _set_up_logs(**_: Any) -> None:  # noqa: ANN401 -- Celery's own signature
+    logs.configure(level=settings.log_level, as_json=settings.log_json)

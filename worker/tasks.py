@@ -1,0 +1,155 @@
+"""The tasks: open, call, close. Arguments are ids and days, never addresses."""
+
+import fcntl
+import os
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import date, timedelta
+from functools import cache, partial
+
+import structlog
+
+from newsletter import deliveries, issues, pipeline, summaries, wiring
+from newsletter.config import UnknownPolicy
+from newsletter.db import Sessions
+from newsletter.deliveries import Mailer, Pace
+from newsletter.lifecycle import IssueStatus
+from newsletter.models import Cadence
+from newsletter.wiring import utcnow
+from worker.app import DRAIN_SECONDS, app, settings, stopping
+
+log = structlog.get_logger()
+DRAINS = max(1, (os.cpu_count() or 1))  # at once on this machine; the pool has one child more, for the other stages
+
+
+@cache
+def _sessions() -> Sessions:
+    return wiring.sessions_of(settings)
+
+
+@cache
+def _mailer() -> Mailer:
+    return wiring.mailer_of(settings)
+
+
+@app.task(name="collect_due")
+def collect_due() -> None:
+    """Read every source for the days that are not complete yet."""
+    for source, day in pipeline.readings_due(_sessions(), now=utcnow()):
+        collect.delay(source, day.isoformat())
+
+
+@app.task(name="collect")
+def collect(source: str, day: str) -> None:
+    """Read one source for one day."""
+    record = pipeline.collect(_sessions(), partial(wiring.source_of, settings), source, date.fromisoformat(day), now=utcnow())
+    log.info("collected", source=source, day=day, status=record.status.value, papers=record.papers, error=record.error)
+    summarise_due.delay()
+
+
+@app.task(name="summarise_due")
+def summarise_due() -> None:
+    """Summarise what was collected, a task a language."""
+    for language, paper_ids in pipeline.summaries_due(_sessions(), now=utcnow()):
+        summarise.delay(language, paper_ids)
+
+
+@app.task(name="summarise")
+def summarise(language: str, paper_ids: list[int]) -> None:
+    """Make the summaries that are missing in a language."""
+    filled = summaries.fill(_sessions(), paper_ids, language, wiring.summarisers_of(settings), now=utcnow())
+    log.info("summarised", language=language, made=filled.made, failed=len(filled.failed))
+
+
+@app.task(name="assemble_due")
+def assemble_due() -> None:
+    """Make the issues whose cut-off has passed."""
+    for newsletter_id, cadence, day in pipeline.issues_due(_sessions(), now=utcnow()):
+        assemble.delay(newsletter_id, cadence.value, day.isoformat())
+
+
+@app.task(name="assemble")
+def assemble(newsletter_id: int, cadence: str, day: str) -> None:
+    """Make one issue."""
+    issue = pipeline.assemble(_sessions(), newsletter_id, Cadence(cadence), date.fromisoformat(day), now=utcnow())
+    log.info("assembled", issue=issue.id, day=day, status=issue.status.value, reason=issue.reason)
+    freeze_due.delay()
+
+
+@app.task(name="freeze_due")
+def freeze_due() -> None:
+    """Render the drafts."""
+    for issue_id in pipeline.waiting(_sessions(), IssueStatus.DRAFT):
+        freeze.delay(issue_id)
+
+
+@app.task(name="freeze")
+def freeze(issue_id: int) -> None:
+    """Render one issue into pieces."""
+    summarisers, links = wiring.summarisers_of(settings), wiring.links_of(settings)
+    issue = pipeline.freeze(_sessions(), issue_id, summarisers, links, now=utcnow())
+    log.info("frozen", issue=issue.id, status=issue.status.value)
+    publish_due.delay()
+
+
+@app.task(name="publish_due")
+def publish_due() -> None:
+    """Queue the deliveries of what is ready."""
+    for issue_id in pipeline.waiting(_sessions(), IssueStatus.READY):
+        publish.delay(issue_id)
+
+
+@app.task(name="publish")
+def publish(issue_id: int) -> None:
+    """Queue the deliveries of one issue."""
+    log.info("published", issue=issue_id, deliveries=pipeline.publish(_sessions(), issue_id, now=utcnow()))
+    drain.delay()
+
+
+@app.task(name=wiring.DRAIN_TASK)
+def drain() -> None:
+    """Send what is due for at most a minute; queue another drain while there is more."""
+    with _place_to_drain() as free:
+        if not free:
+            return
+        worker = f"{socket.gethostname()}:{os.getpid()}"
+        pace = Pace(budget=timedelta(seconds=DRAIN_SECONDS))
+        with wiring.transport_of(settings) as transport:
+            report = deliveries.drain(
+                _sessions(), transport, _mailer(), worker=worker, clock=utcnow, pace=pace, stopping=stopping.is_set
+            )
+    if report.sent or report.failed or report.deferred or report.unknown:
+        log.info("drained", **vars(report))
+    with _sessions().begin() as session:
+        issues.finish(session, now=utcnow())
+    if report.more and not stopping.is_set():
+        drain.delay()
+
+
+@app.task(name="sweep")
+def sweep() -> None:
+    """Find what got stuck, finish issues that are all sent, note that the clock ticks."""
+    now = utcnow()
+    with _sessions().begin() as session:
+        found = deliveries.recover(session, hold_unknown=settings.unknown_policy is UnknownPolicy.HOLD, now=now)
+        finished = issues.finish(session, now=now)
+        pipeline.mark(session, "sweep", now=now)
+    if any(vars(found).values()) or finished:
+        log.info("swept", finished_issues=finished, **vars(found))
+
+
+@contextmanager
+def _place_to_drain() -> Iterator[bool]:
+    """Hold one of this machine's places to drain, or say that all are taken; a killed process frees its own."""
+    folder = settings.data_dir / "locks"
+    folder.mkdir(parents=True, exist_ok=True)
+    for place in range(DRAINS):
+        with (folder / f"drain-{socket.gethostname()}-{place}").open("w") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                continue
+            yield True
+            return
+    yield False
