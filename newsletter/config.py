@@ -11,10 +11,12 @@ from contextlib import suppress
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, ClassVar
+from urllib.parse import urlsplit
 
 import platformdirs
 from pydantic import AliasChoices, BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
+from pydantic_settings import SettingsError as EnvironmentSettingsError
 
 from newsletter.errors import SettingsError
 
@@ -74,8 +76,8 @@ class Settings(BaseSettings):
     @field_validator("base_url", "huggingface_url")
     @classmethod
     def _is_a_url(cls, value: str) -> str:
-        if not value.startswith(("http://", "https://")):
-            raise ValueError("must begin with http:// or https://")
+        if not value.startswith(("http://", "https://")) or not urlsplit(value).hostname:
+            raise ValueError("must begin with http:// or https:// and name a host")
         return value.rstrip("/")
 
     @classmethod
@@ -111,10 +113,13 @@ class Settings(BaseSettings):
 
         Several, one a line, may stand in the file: the first signs, all verify.
         """
-        if self.secret_key.get_secret_value():
-            return tuple(key.encode() for key in self.secret_key.get_secret_value().split())
-        path = self.secret_key_file or self.data_dir / "secret.key"
-        return tuple(line.encode() for line in _read_or_create(path).split())
+        given, path = self.secret_key.get_secret_value(), self.secret_key_file or self.data_dir / "secret.key"
+        keys = tuple(key.encode() for key in (given or _read_or_create(path)).split())
+        if not keys:
+            raise SettingsError(
+                f"{'secret_key' if given else path}: there is no secret in it.", hint="Give one of 32 characters or more."
+            )
+        return keys
 
 
 def config_file() -> Path:
@@ -132,8 +137,10 @@ def load(**overrides: Any) -> Settings:  # noqa: ANN401 -- as the fields are
     except ValidationError as error:
         wrong = [f"{'.'.join(map(str, item['loc']))}: {item['msg']}" for item in error.errors()]
         raise SettingsError("Settings: " + "; ".join(wrong), hint=_hint(path)) from None
-    except tomllib.TOMLDecodeError as error:
-        raise SettingsError(f"{path}: {error}", hint="Mend the file; it is TOML.") from None
+    except EnvironmentSettingsError as error:
+        raise SettingsError(f"Settings: {error}", hint=_hint(path)) from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
+        raise SettingsError(f"{path}: {error}", hint="Mend the file; it is TOML in UTF-8.") from None
 
 
 def _hint(path: Path) -> str:
