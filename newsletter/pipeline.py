@@ -9,11 +9,12 @@ from datetime import date, datetime
 from sqlalchemy import select
 from sqlmodel import Session, col
 
-from newsletter import db, issues, newsletters, papers, summaries
+from newsletter import alarms, db, deliveries, i18n, issues, newsletters, papers, summaries, text
 from newsletter.db import Sessions
+from newsletter.deliveries import Mail
 from newsletter.errors import NotFound
 from newsletter.lifecycle import IssueStatus
-from newsletter.models import Cadence, Collection, Issue, IssuePaper, Newsletter, PaperListing, Tick
+from newsletter.models import Alarm, Cadence, Collection, DeliveryKind, Issue, IssuePaper, Newsletter, PaperListing, Tick
 from newsletter.sources import Source
 from newsletter.summaries import Filled
 from newsletter.summarisers import Summariser
@@ -91,6 +92,23 @@ def waiting(sessions: Sessions, status: IssueStatus) -> list[int]:
     """Return the issues in a state, for the stage that follows it."""
     with sessions.read() as session:
         return issues.waiting(session, status)
+
+
+def mail_alarms(session: Session, operator: str, *, now: datetime) -> int:
+    """Put a mail about each open alarm into the outbox, once each; return how many are new. No operator, no mail."""
+    if not operator:
+        return 0
+    return sum(deliveries.enqueue(session, _alarm_mail(alarm, operator), now=now) for alarm in alarms.open_alarms(session))
+
+
+def _alarm_mail(alarm: Alarm, operator: str) -> Mail:
+    slots = {
+        "cause": alarm.cause,
+        "subject": text.one_line(alarm.subject),
+        "detail": text.one_line(alarm.detail),
+        "opened_at": i18n.moment(alarm.opened_at, i18n.SOURCE_LANGUAGE),
+    }
+    return Mail(kind=DeliveryKind.ALARM, dedupe_key=f"alarm:{alarm.id}", address=operator, values={"slots": slots})
 
 
 def mark(session: Session, name: str, *, now: datetime) -> None:

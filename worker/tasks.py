@@ -135,6 +135,9 @@ def sweep() -> None:
         found = deliveries.recover(session, hold_unknown=settings.unknown_policy is UnknownPolicy.HOLD, now=now)
         finished = issues.finish(session, now=now)
         pipeline.mark(session, "sweep", now=now)
+        alarmed = pipeline.mail_alarms(session, settings.operator_email, now=now)
+    if alarmed:
+        drain.delay()
     if any(vars(found).values()) or finished:
         log.info("swept", finished_issues=finished, **vars(found))
 
