@@ -16,7 +16,7 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, Engine, Select, create_engine, event, make_url
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, OperationalError
+from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
 from sqlalchemy.pool import ConnectionPoolEntry
 from sqlmodel import Session, SQLModel
 
@@ -65,7 +65,7 @@ def connect(url: str) -> Sessions:
     try:
         parsed = make_url(url)
         name = parsed.get_backend_name()
-    except ArgumentError:
+    except (ArgumentError, ValueError):  # the latter for a port that is no number, and may quote the password
         raise SettingsError("DATABASE_URL is no database URL.", hint=_URLS) from None
     if name == "sqlite":
         return Sessions(_sqlite(url))
@@ -82,7 +82,7 @@ _URLS = "Use sqlite:////path/to/newsletter.sqlite3 or postgresql://user:password
 def _sqlite(url: str) -> Engine:
     file = make_url(url).database
     if file and file != ":memory:":
-        Path(file).parent.mkdir(parents=True, exist_ok=True)
+        _make_folder(Path(file).parent)
     engine = create_engine(url, connect_args={"timeout": BUSY_SECONDS, "isolation_level": None, "check_same_thread": False})
 
     @event.listens_for(engine, "connect")
@@ -96,6 +96,14 @@ def _sqlite(url: str) -> Engine:
         connection.exec_driver_sql("BEGIN" if read_only else "BEGIN IMMEDIATE")
 
     return engine
+
+
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        hint = "DATABASE_URL must name a file in a folder that can be written to."
+        raise DatabaseError(f"{folder}: the folder cannot be made: {error.strerror}.", hint=hint) from None
 
 
 def insert_new(session: Session, table: type[SQLModel], rows: Sequence[dict[str, Any]]) -> int:
@@ -118,39 +126,63 @@ def _values(rows: list[dict[str, Any]], insert: Any) -> Any:  # noqa: ANN401 -- 
 
 def _insert(session: Session, table: type[SQLModel], fill: Callable[[Any], Any]) -> int:
     dialect: Any = sqlite if session.get_bind().dialect.name == "sqlite" else postgresql
-    return int(session.connection().execute(fill(dialect.insert(table)).on_conflict_do_nothing()).rowcount)
+    statement = fill(dialect.insert(table)).on_conflict_do_nothing().execution_options(preserve_rowcount=True)
+    return int(session.connection().execute(statement).rowcount)
 
 
 def _alembic() -> Config:
     config = Config()
-    config.set_main_option("script_location", str(PACKAGE / "migrations"))
+    config.set_main_option("script_location", str(PACKAGE / "migrations").replace("%", "%%"))
     return config
 
 
 def migrate(sessions: Sessions, revision: str = "head") -> str:
     """Bring the tables to `revision` and return the revision that stood before ("" for an empty database)."""
-    with _named_errors(sessions), sessions.engine.connect() as connection:
+    with _named_errors(sessions), sessions.engine.connect() as connection, _without_cascades(connection):
         before = MigrationContext.configure(connection).get_current_revision() or ""
         connection.rollback()
+        if before and not _is_known(before):
+            raise _other_version(sessions, before)
         config = _alembic()
         config.attributes["connection"] = connection
         command.upgrade(config, revision)
     return before
 
 
+@contextmanager
+def _without_cascades(connection: Connection) -> Iterator[None]:
+    """Leave foreign keys unenforced on SQLite: a table is altered by replacing it, and dropping the old one would cascade."""
+    driver: Any = connection.connection.driver_connection
+    if connection.dialect.name != "sqlite":
+        yield
+        return
+    driver.execute("PRAGMA foreign_keys=OFF")  # past SQLAlchemy: within a transaction it would do nothing
+    try:
+        yield
+    finally:
+        connection.rollback()
+        driver.execute("PRAGMA foreign_keys=ON")
+
+
+def _is_known(revision: str) -> bool:
+    return any(script.revision == revision for script in ScriptDirectory.from_config(_alembic()).walk_revisions())
+
+
+def _other_version(sessions: Sessions, current: str) -> DatabaseError:
+    return DatabaseError(
+        f"{_place(sessions)}: its tables are of version {current}, this program's of {head()}.",
+        hint="Run `newsletter migrate` with the newest program that uses this database.",
+    )
+
+
 def check(sessions: Sessions) -> None:
     """Raise DatabaseError unless the database answers and its tables are of this version."""
     with _named_errors(sessions), sessions.engine.connect() as connection:
         current = MigrationContext.configure(connection).get_current_revision()
-    head = ScriptDirectory.from_config(_alembic()).get_current_head()
-    if current == head:
-        return
     if current is None:
         raise DatabaseError(f"{_place(sessions)}: there are no tables yet.", hint="Run `newsletter migrate`.")
-    raise DatabaseError(
-        f"{_place(sessions)}: its tables are of version {current}, this program's of {head}.",
-        hint="Run `newsletter migrate` with the newest program that uses this database.",
-    )
+    if current != head():
+        raise _other_version(sessions, current)
 
 
 def head() -> str:
@@ -163,7 +195,7 @@ def _named_errors(sessions: Sessions) -> Iterator[None]:
     """Say which database does not answer and why, without its password."""
     try:
         yield
-    except OperationalError as error:
+    except DBAPIError as error:
         raise DatabaseError(f"{_place(sessions)}: {_reason(error)}", hint="Is it running, and is DATABASE_URL right?") from error
     except NoSuchModuleError as error:
         raise SettingsError(f"DATABASE_URL: {error}", hint=_URLS) from error

@@ -10,6 +10,7 @@ from datetime import UTC, date, datetime, timedelta
 from itertools import count
 from typing import Any, TypeVar
 
+from sqlalchemy import select, text
 from sqlmodel import Session, SQLModel
 
 from newsletter import issues, papers
@@ -218,4 +219,4 @@ class Make:
 
 
 def _all(session: Session, table: type[Row], equal: dict[str, Any]) -> list[Row]:
-    return list(session.query(table).filter_by(**equal).order_by("id").all())
+    return list(session.scalars(select(table).filter_by(**equal).order_by(text("id"))))
