@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from datetime import date, datetime, timedelta
 from typing import Any
 
+import structlog
 from sqlalchemy import select
 from sqlmodel import Session, col
 
@@ -13,6 +14,7 @@ from newsletter.errors import SourceError
 from newsletter.models import Collection, CollectionStatus, Paper, PaperListing, Summary, SummaryOrigin
 from newsletter.sources import Listing, PaperData, Source
 
+log = structlog.get_logger()
 LOOK_BACK = timedelta(days=3)  # how far the clock goes back for days that were never read after they ended
 
 
@@ -25,8 +27,10 @@ def collect(sessions: Sessions, source: Source, day: date, *, now: datetime) -> 
     try:
         listing = source.listing(day)
     except SourceError as error:
-        with sessions.begin() as session:
-            return _record_failure(session, source.name, day, error, now=now)
+        return _record_failure(sessions, source.name, day, str(error), now=now)
+    except Exception as error:  # an adapter that stumbles over something nobody thought of
+        log.exception("source_broke", source=source.name, day=day.isoformat())
+        return _record_failure(sessions, source.name, day, f"its adapter broke: {error!r}", now=now)
     with sessions.begin() as session:
         return store(session, source.name, listing, now=now)
 
@@ -81,12 +85,12 @@ def _key(paper: PaperData) -> tuple[str, str]:
 
 def _store_papers(session: Session, papers: Sequence[PaperData], *, now: datetime) -> dict[tuple[str, str], int]:
     """Insert the papers we did not know, bring the others up to date, and return the id of each."""
-    db.insert_new(session, Paper, [_columns(paper) | {"created_at": now, "updated_at": now} for paper in papers])
+    in_order = sorted(papers, key=_key)  # two sources that list the same papers wait for each other instead of deadlocking
+    db.insert_new(session, Paper, [_columns(paper) | {"created_at": now, "updated_at": now} for paper in in_order])
     ids: dict[tuple[str, str], int] = {}
-    for paper in papers:
-        row = session.scalars(
-            select(Paper).where(col(Paper.source) == paper.source, col(Paper.source_id) == paper.source_id)
-        ).one()
+    for paper in in_order:
+        known = select(Paper).where(col(Paper.source) == paper.source, col(Paper.source_id) == paper.source_id)
+        row = session.scalars(known.with_for_update()).one()
         _update(row, paper, now=now)
         ids[_key(paper)] = row.id
     return ids
@@ -111,15 +115,15 @@ def _columns(paper: PaperData) -> dict[str, Any]:
 
 def _update(row: Paper, paper: PaperData, *, now: datetime) -> None:
     """Take over what a later reading knows better; nothing known is replaced by nothing."""
-    for name, value in _columns(paper).items():
-        if value in (None, "", [], {}) or name == "more_authors" or getattr(row, name) == value:
-            continue
-        if name == "authors" and paper.more_authors and row.authors:
-            continue  # a list cut short never replaces one that may be whole
-        setattr(row, name, value)
-        row.updated_at = now
-    if paper.authors and not paper.more_authors and row.more_authors:
-        row.more_authors = False
+    unknown: tuple[Any, ...] = (None, "", [], {})
+    better = {name: value for name, value in _columns(paper).items() if value not in unknown}
+    if not paper.authors or (paper.more_authors and row.authors):
+        better.pop("authors", None)  # a list cut short never replaces one that may be whole
+        del better["more_authors"]
+    for name, value in better.items():
+        if getattr(row, name) != value:
+            setattr(row, name, value)
+            row.updated_at = now
 
 
 def _store_summaries(session: Session, papers: Sequence[PaperData], ids: dict[tuple[str, str], int], *, now: datetime) -> None:
@@ -139,15 +143,27 @@ def _store_summaries(session: Session, papers: Sequence[PaperData], ids: dict[tu
         for summary in paper.summaries
         if summary.bullets
     ]
-    db.insert_new(session, Summary, rows)
+    if rows:
+        db.insert_new(session, Summary, rows)
+        _correct_summaries(session, rows)
 
 
-def _record_failure(session: Session, source: str, day: date, error: SourceError, *, now: datetime) -> Collection:
-    record = _collection(session, source, day, now=now)
-    record.status, record.error = CollectionStatus.FAILED, str(error)
-    session.flush()
-    cause = alarms.Cause(alarm_key(source, day), f"{source} could not be read for {day}", str(error))
-    alarms.raise_alarm(session, cause, now=now)
+def _correct_summaries(session: Session, rows: Sequence[dict[str, Any]]) -> None:
+    """Take over the words of a document that was edited since."""
+    ids = [row["paper_id"] for row in rows]
+    wanted = select(Summary).where(col(Summary.paper_id).in_(ids), col(Summary.origin) == SummaryOrigin.DOCUMENT)
+    kept = {(row.paper_id, row.language): row for row in session.scalars(wanted.order_by(col(Summary.id)))}
+    for row in rows:
+        kept[row["paper_id"], row["language"]].bullets = row["bullets"]
+
+
+def _record_failure(sessions: Sessions, source: str, day: date, error: str, *, now: datetime) -> Collection:
+    cause = alarms.Cause(alarm_key(source, day), f"{source} could not be read for {day}", error)
+    with sessions.begin() as session:
+        record = _collection(session, source, day, now=now)
+        record.status, record.error = CollectionStatus.FAILED, error
+        session.flush()
+        alarms.raise_alarm(session, cause, now=now)
     return record
 
 

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
+import structlog
 from sqlalchemy import select
 from sqlmodel import Session, col
 
@@ -16,6 +17,7 @@ from newsletter.errors import SummaryError
 from newsletter.models import Paper, Summary, SummaryOrigin
 from newsletter.summarisers import Summariser, SummaryDraft, SummaryInput
 
+log = structlog.get_logger()
 _TRUST = list(SummaryOrigin)
 
 
@@ -45,6 +47,10 @@ def fill(
         except SummaryError as error:
             failed[paper.id] = str(error)
             continue
+        except Exception as error:  # a summariser that stumbles over one paper must not cost the others theirs
+            log.exception("summariser_broke", paper=paper.id)
+            failed[paper.id] = repr(error)
+            continue
         with sessions.begin() as session:
             made += db.insert_new(session, Summary, [_row(paper.id, language, draft, now=now)])
     return Filled(ready=len(have), made=made, failed=failed)
@@ -55,7 +61,7 @@ def best(session: Session, paper_ids: Iterable[int], language: str) -> dict[int,
     rows = session.scalars(
         select(Summary).where(col(Summary.paper_id).in_(list(paper_ids)), col(Summary.language) == language)
     ).all()
-    return {row.paper_id: row for row in sorted(rows, key=lambda row: (-_TRUST.index(row.origin), row.created_at))}
+    return {row.paper_id: row for row in sorted(rows, key=lambda row: (-_TRUST.index(row.origin), row.created_at, row.id))}
 
 
 def _draft(paper: Paper, language: str, summarisers: Sequence[Summariser]) -> SummaryDraft:

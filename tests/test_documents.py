@@ -363,7 +363,7 @@ def test_sources_are_opened_by_name(tmp_path):
     assert [open_source(name).name for name in ("huggingface", "sample", f"documents:{tmp_path}")] == [
         "huggingface",
         "sample",
-        "documents",
+        f"documents:{tmp_path}",
     ]
 
 

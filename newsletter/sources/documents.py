@@ -254,13 +254,14 @@ def _video_block(url: str) -> str:
 class Directory:
     """A folder of documents: `<day>.md`, and `<day>.<language>.md` for each further language of the same papers."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, name: str = "") -> None:
         self._path = path
+        self._name = name or f"documents:{path}"
 
     @property
     def name(self) -> str:
-        """The name newsletters choose it by."""
-        return "documents"
+        """The name newsletters choose it by, folder and all: what two folders tell is kept apart."""
+        return self._name
 
     def listing(self, day: date) -> Listing:
         """Return the papers of `day` with a summary per language; facts are those of the first file that tells them.

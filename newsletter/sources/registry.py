@@ -21,5 +21,5 @@ def open_source(name: str, *, our_url: str = "", huggingface_url: str = HUGGING_
     if name == "sample":
         return Sample()
     if kind == "documents" and rest:
-        return Directory(Path(rest).expanduser())
+        return Directory(Path(rest).expanduser(), name)
     raise SettingsError(f"there is no source {name!r}", hint=f"The sources are: {', '.join(KNOWN)}.")
