@@ -195,9 +195,11 @@ def confirm(session: Session, consent_id: int, links: Links, *, ip: str = "", no
     look_at_request(session, consent_id)
     consent = session.get_one(Consent, consent_id)
     subscriber = session.get_one(Subscriber, consent.subscriber_id)
-    confirmed = [row for row in subscriptions(session, subscriber.id) if _confirm_one(row, consent, now=now)]
+    asked_for = [row for row in subscriptions(session, subscriber.id) if row.newsletter_id in consent.newsletter_ids]
+    confirmed = [row for row in asked_for if _confirm_one(row, consent, now=now)]
+    if consent.confirmed_at is None and any(row.status is SubscriptionStatus.ACTIVE for row in asked_for):
+        consent.confirmed_at, consent.confirmed_ip = now, ip  # also where another request of theirs was confirmed before
     if confirmed:
-        consent.confirmed_at, consent.confirmed_ip = now, ip
         session.execute(delete(Suppression).where(col(Suppression.suppression_key) == subscriber.suppression_key))
     for subscription in confirmed:
         _welcome(session, subscriber, subscription, links, now=now)
@@ -205,9 +207,9 @@ def confirm(session: Session, consent_id: int, links: Links, *, ip: str = "", no
 
 
 def _confirm_one(subscription: Subscription, consent: Consent, *, now: datetime) -> bool:
-    """Advance one subscription if the request asked for it; return whether that made it active."""
+    """Advance a subscription that the request asked for, unless it was left since; return whether that made it active."""
     left = subscription.unsubscribed_at
-    if subscription.newsletter_id not in consent.newsletter_ids or (left is not None and left >= consent.requested_at):
+    if left is not None and left >= consent.requested_at:
         return False
     after = advance_subscription(subscription.status, SubscriptionEvent.CONFIRM)
     if after is subscription.status:
