@@ -1,0 +1,97 @@
+"""Around every request: security headers on what goes out, a log that holds no tokens, a page when something breaks."""
+
+import secrets
+import time
+from collections.abc import Callable
+from http import HTTPStatus
+
+import structlog
+from fastapi import Request
+from fastapi.responses import Response
+from starlette.datastructures import MutableHeaders
+from starlette.requests import ClientDisconnect
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+log = structlog.get_logger()
+
+HEADERS = {
+    "Content-Security-Policy": (
+        "default-src 'none'; style-src 'self'; img-src 'self' https: data:; form-action 'self'; "
+        "frame-ancestors 'none'; base-uri 'none'"
+    ),
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cache-Control": "no-cache",
+}
+ISSUE_POLICY = (
+    "default-src 'none'; style-src 'unsafe-inline'; img-src https: data:; form-action 'none'; "
+    "frame-ancestors 'none'; base-uri 'none'"
+)
+TOKEN_HEADERS = {"Cache-Control": "no-store", "X-Robots-Tag": "noindex, nofollow"}
+TOKEN_PATHS = ("/c/", "/u/")
+QUIET_ROUTES = ("/healthz", "/readyz")  # asked every few seconds
+CLIENT_LEFT = 499  # as nginx logs it
+
+Fault = Callable[[Request, str], Response]  # the page for a request that broke, under a number
+
+
+class Edge:
+    """The outermost layer of our own (ASGI): nothing raised behind it reaches a reader."""
+
+    def __init__(self, app: ASGIApp, fault: Fault) -> None:
+        """Wrap `app`; `fault` makes the page that is shown when it breaks."""
+        self._app = app
+        self._fault = fault
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass one request on, and log how it went."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        started, outgoing = time.perf_counter(), _Outgoing(scope["path"], send)
+        with structlog.contextvars.bound_contextvars(request_id=secrets.token_hex(6)):
+            await self._answer(scope, receive, outgoing)
+            _log(scope, outgoing.status, started)
+
+    async def _answer(self, scope: Scope, receive: Receive, outgoing: "_Outgoing") -> None:
+        try:
+            await self._app(scope, receive, outgoing)
+        except ClientDisconnect:
+            outgoing.status = CLIENT_LEFT
+        except Exception:
+            log.exception("a page broke", method=scope["method"], route=_route(scope))
+            if outgoing.status:  # half of it is out already: the server must break the connection
+                raise
+            number = structlog.contextvars.get_contextvars()["request_id"]
+            await self._fault(Request(scope), number)(scope, receive, outgoing)
+
+
+class _Outgoing:
+    """What is sent: its status is remembered, and its headers are made complete."""
+
+    def __init__(self, path: str, send: Send) -> None:
+        self.status = 0
+        self._forced = TOKEN_HEADERS if path.startswith(TOKEN_PATHS) else {}
+        self._send = send
+
+    async def __call__(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self.status = int(message["status"])
+            headers = MutableHeaders(scope=message)
+            for name, value in HEADERS.items():
+                headers.setdefault(name, value)
+            headers.update(self._forced)
+        await self._send(message)
+
+
+def _route(scope: Scope) -> str:
+    """Return the route's template: the path itself may hold a token."""
+    return str(getattr(scope.get("route"), "path", "-"))
+
+
+def _log(scope: Scope, status: int, started: float) -> None:
+    route, took = _route(scope), round((time.perf_counter() - started) * 1000, 1)
+    say = log.debug if route in QUIET_ROUTES and status == HTTPStatus.OK else log.info
+    say("request", method=scope["method"], route=route, status=status, ms=took)

@@ -1,0 +1,63 @@
+"""Forms as they come: a body of any kind is read, none can break a page."""
+
+from collections.abc import Mapping
+from email.message import Message
+from email.parser import BytesParser
+from http import HTTPStatus
+from typing import Annotated
+from urllib.parse import parse_qs
+
+from fastapi import Depends, HTTPException, Request
+
+BODY_LIMIT = 32_768  # bytes; our largest form has a few hundred
+FIELDS_LIMIT = 200
+
+Form = Mapping[str, list[str]]
+
+
+async def read(request: Request) -> Form:
+    """Return the fields of a form, url-encoded or multipart; what is neither has none.
+
+    Raises HTTPException 413 for a body above BODY_LIMIT.
+    """
+    body = bytearray()
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > BODY_LIMIT:
+            raise HTTPException(HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
+    return parse(request.headers.get("content-type", ""), bytes(body))
+
+
+def parse(content_type: str, body: bytes) -> Form:
+    """Return the fields in a body, as UTF-8 with a replacement for what is none."""
+    if content_type.lower().startswith("multipart/"):
+        return _multipart(content_type, body)
+    try:
+        return parse_qs(_text(body), keep_blank_values=True, max_num_fields=FIELDS_LIMIT)
+    except ValueError:  # too many fields
+        return {}
+
+
+def _multipart(content_type: str, body: bytes) -> Form:
+    """Read with the parser for mail, which takes whatever comes (RFC 7578 is MIME)."""
+    head = f"Content-Type: {content_type}\r\n\r\n".encode("latin-1", "replace")
+    parts = BytesParser().parsebytes(head + body).get_payload()
+    fields: dict[str, list[str]] = {}
+    for part in parts if isinstance(parts, list) else ():
+        if isinstance(part, Message):
+            name, content = part.get_param("name", "", "content-disposition"), part.get_payload(decode=True)
+            if isinstance(name, str) and isinstance(content, bytes):
+                fields.setdefault(name, []).append(_text(content))
+    return fields
+
+
+def _text(content: bytes) -> str:
+    return content.decode("utf-8", "replace")
+
+
+def first(form: Form, name: str) -> str:
+    """Return a field's first value; empty if there is none."""
+    return form.get(name, [""])[0]
+
+
+Sent = Annotated[Form, Depends(read)]

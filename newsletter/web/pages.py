@@ -1,0 +1,78 @@
+"""Pages: a template, a language, a status."""
+
+from collections.abc import Callable, Iterable, Mapping
+from functools import cache
+from hashlib import sha256
+from http import HTTPStatus
+from urllib.parse import urlsplit
+
+import jinja2
+from fastapi import Request
+from fastapi.responses import HTMLResponse, RedirectResponse, Response
+
+from newsletter import i18n, paths
+from newsletter.tokens import Links
+
+LOOK = ["GET", "HEAD"]  # the methods that change nothing
+
+
+class Pages:
+    """Renders the pages; their own links are relative to the configured base URL's path, never to a Host header."""
+
+    def __init__(self, links: Links) -> None:
+        """Read the style sheet and the icon, which are served as they are."""
+        self.root = urlsplit(links.base_url).path.rstrip("/")
+        self.style = (paths.templates() / "web" / "style.css").read_bytes()
+        self.icon = (paths.templates() / "web" / "icon.svg").read_bytes()
+        self.version = sha256(self.style + self.icon).hexdigest()[:12]
+
+    def show(
+        self,
+        name: str,
+        context: Mapping[str, object],
+        *,
+        language: str,
+        status: HTTPStatus = HTTPStatus.OK,
+        switch_to: str = "",
+    ) -> Response:
+        """Return a page in `language`; its language links lead to `switch_to`, or to the page itself."""
+        shell = {
+            "language": language,
+            "root": self.root,
+            "version": self.version,
+            "switch_to": switch_to,
+        }
+        html = _environment(language).get_template(f"web/{name}").render(context, **shell)
+        headers = {"Content-Language": language, "Vary": "Accept-Language"}
+        return HTMLResponse(html, status_code=status, headers=headers)
+
+    def redirect(self, path: str, language: str) -> Response:
+        """Send the browser on to another page of ours, by GET and in the same language."""
+        return RedirectResponse(f"{self.root}{path}?lang={language}", status_code=HTTPStatus.SEE_OTHER)
+
+
+def language_of(request: Request, preferred: Iterable[str] = ()) -> str:
+    """Return the language to answer in: `?lang=`, else the first of `preferred` we speak, else what the browser asks for."""
+    wanted = i18n.accepted(request.headers.get("accept-language", ""))
+    return i18n.negotiate([request.query_params.get("lang", ""), *preferred, *wanted])
+
+
+@cache
+def _environment(language: str) -> jinja2.Environment:
+    """Return the templates of the pages: everything escaped, nothing undefined."""
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(paths.templates()),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        extensions=["jinja2.ext.i18n"],
+    )
+    environment.install_gettext_translations(i18n.catalogue(language), newstyle=True)  # type: ignore[attr-defined]  # added by the extension
+    filters: dict[str, Callable[..., object]] = environment.filters
+    filters["long_date"] = lambda day: i18n.long_date(day, language)
+    filters["language_name"] = lambda tag: i18n.locale_of(tag).get_language_name(language)
+    filters["own_name"] = lambda tag: i18n.locale_of(tag).get_language_name(tag)
+    environment.globals["direction"] = i18n.locale_of(language).text_direction
+    environment.globals["languages"] = i18n.languages()
+    return environment

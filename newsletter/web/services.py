@@ -1,0 +1,44 @@
+"""What the pages work with, handed in by whoever starts them."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+
+import structlog
+from fastapi import Request
+from fastapi.responses import Response
+from starlette.background import BackgroundTask
+
+from newsletter.db import Sessions
+from newsletter.subscribers import Policy
+from newsletter.tokens import Links
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True)
+class Services:
+    """The database, the links, the rules of signing up, the workers' bell and the clock (aware UTC)."""
+
+    sessions: Sessions
+    links: Links
+    policy: Policy
+    wake: Callable[[], None]  # tells the workers that a mail is waiting
+    clock: Callable[[], datetime]
+
+    def then_wake(self, response: Response) -> Response:
+        """Return the response; once it is out, the workers are woken. The mails are committed by then."""
+        response.background = BackgroundTask(self._wake)
+        return response
+
+    def _wake(self) -> None:
+        """Ring the bell; a broken one harms nobody, for the next tick finds the mail in the outbox."""
+        try:
+            self.wake()
+        except Exception:
+            log.warning("workers could not be woken", exc_info=True)
+
+
+def ip_of(request: Request) -> str:
+    """Return who is asking, for the evidence of consent; empty behind a Unix socket."""
+    return request.client.host if request.client else ""
