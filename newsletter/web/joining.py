@@ -61,13 +61,13 @@ class _Joining:
 
     def home(self, request: Request, newsletter: str = "") -> Response:
         """Show what there is to subscribe to; `newsletter` is a slug to choose beforehand."""
-        return self._form(request, Filled(slugs=(newsletter,)), language_of(request))
+        return self._form(Filled(slugs=(newsletter,)), language_of(request))
 
     def home_again(self, request: Request) -> Response:
         """Lead whoever opens the form's address to the form."""
         return self._pages.redirect("/", language_of(request))
 
-    def _form(self, request: Request, filled: Filled, language: str, status: HTTPStatus = HTTPStatus.OK) -> Response:
+    def _form(self, filled: Filled, language: str, status: HTTPStatus = HTTPStatus.OK) -> Response:
         offers = self._offers()
         context = {
             "offers": offers,
@@ -94,7 +94,7 @@ class _Joining:
         address = _address(filled.email)
         if address is None or not chosen:
             filled = replace(filled, bad_email=address is None, none_chosen=not chosen)
-            return self._form(request, filled, language, HTTPStatus.UNPROCESSABLE_ENTITY)
+            return self._form(filled, language, HTTPStatus.UNPROCESSABLE_ENTITY)
         words = wording([row.title for row in offered], language)
         if not first(sent, TRAP):
             self._ask(subscribers.Request(address, chosen, language, "page", words, ip_of(request)))
