@@ -3,7 +3,7 @@
 At-least-once is the contract: any task may run twice, late or never, and changes nothing by it.
 """
 
-from multiprocessing import Event
+from multiprocessing.sharedctypes import RawValue
 from typing import Any
 
 from celery import Celery
@@ -12,7 +12,9 @@ from celery.signals import setup_logging, worker_shutting_down
 from newsletter import config, logs, wiring
 
 settings = config.load()
-stopping = Event()  # made before the pool forks, so that a drain in a child hears of the shutdown
+# Made before the pool forks, so that a drain in a child hears of the shutdown. It has no lock: a child that is killed
+# while it holds one would stop all the others.
+_stopping = RawValue("b", 0)
 
 DRAIN_SECONDS = 60
 TIME_LIMIT = DRAIN_SECONDS + 600 + 60  # a drain, the longest answer to the dot (RFC 5321 4.5.3.2.6), a margin
@@ -54,7 +56,12 @@ app.conf.update(
 @worker_shutting_down.connect
 def _stop_drains(**_: Any) -> None:  # noqa: ANN401 -- Celery's own signature
     """Let drains end after the message at hand, and give back what they claimed."""
-    stopping.set()
+    _stopping.value = 1
+
+
+def is_stopping() -> bool:
+    """Tell whether this worker is about to end, in any of its processes."""
+    return bool(_stopping.value)
 
 
 @setup_logging.connect

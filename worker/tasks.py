@@ -17,7 +17,7 @@ from newsletter.deliveries import Mailer, Pace
 from newsletter.lifecycle import IssueStatus
 from newsletter.models import Cadence
 from newsletter.wiring import utcnow
-from worker.app import DRAIN_SECONDS, app, settings, stopping
+from worker.app import DRAIN_SECONDS, app, is_stopping, settings
 
 log = structlog.get_logger()
 DRAINS = max(1, (os.cpu_count() or 1))  # at once on this machine; the pool has one child more, for the other stages
@@ -117,13 +117,13 @@ def drain() -> None:
         pace = Pace(budget=timedelta(seconds=DRAIN_SECONDS))
         with wiring.transport_of(settings) as transport:
             report = deliveries.drain(
-                _sessions(), transport, _mailer(), worker=worker, clock=utcnow, pace=pace, stopping=stopping.is_set
+                _sessions(), transport, _mailer(), worker=worker, clock=utcnow, pace=pace, stopping=is_stopping
             )
     if report.sent or report.failed or report.deferred or report.unknown:
         log.info("drained", **vars(report))
     with _sessions().begin() as session:
         issues.finish(session, now=utcnow())
-    if report.more and not stopping.is_set():
+    if report.more and not is_stopping():
         drain.delay()
 
 
