@@ -280,14 +280,13 @@ def _summary(demo: Demo, missing: Sequence[str]) -> None:
 def _stay(demo: Demo, supervisor: Supervisor) -> None:
     """Leave everything running for a person to look at."""
     demo.console.print(
-        f"\n  Read the mails:  {demo.mailbox_page}\n  The sign-up page: {demo.pages}/\n  The archive:      {demo.pages}/archive/{EN}"
+        f"\n  Read the mails:   {demo.mailbox_page}\n  The sign-up page: {demo.pages}/"
+        f"\n  The archive:      {demo.pages}/archive/{EN}"
         "\n\nSign up yourself with any address, and read the answer in the mailbox. Ctrl-C stops everything.",
         highlight=False,
     )
-    try:
-        local.watch(supervisor, lambda death: demo.console.print(f"[red]{death}[/]", highlight=False))
-    except KeyboardInterrupt:
-        demo.console.print("\nStopping …")
+    local.watch(supervisor, lambda death: demo.console.print(f"[red]{death}[/]", highlight=False))
+    demo.console.print("\nStopping …")
 
 
 def _say_logs(folder: Path) -> None:

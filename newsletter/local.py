@@ -3,10 +3,9 @@
 import signal
 import socket
 import sys
-import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -33,8 +32,9 @@ class Service:
 
 @contextmanager
 def supervised() -> Iterator[Supervisor]:
-    """Give a supervisor whose programs are ended when the block is left, however it is left."""
+    """Give a supervisor whose programs are ended when the block is left; SIGTERM leaves it as Ctrl-C does."""
     supervisor = Supervisor()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         yield supervisor
     finally:
@@ -74,38 +74,42 @@ def port_or_free(port: int, host: str = "127.0.0.1") -> int:
     """Return the port if nobody listens at it, else any free one."""
     from newsletter.embedded.valkey import free_port
 
-    return port if is_free(port, host) else free_port()
+    return free_port() if why_not(port, host) else port
 
 
-def is_free(port: int, host: str) -> bool:
-    """Tell whether a server could listen at the port."""
-    with socket.socket() as listener:
+def why_not(port: int, host: str) -> str:
+    """Return why no server could listen at the port, "" if one could."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family) as listener:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             listener.bind((host, port))
-        except OSError:
-            return False
-    return True
+        except OSError as error:
+            return error.strerror or str(error)
+    return ""
 
 
 def watch(supervisor: Supervisor, report: Callable[[Death], None]) -> None:
     """Keep the programs running until Ctrl-C or SIGTERM, and report each that dies."""
-    ended = threading.Event()
-    signal.signal(signal.SIGTERM, lambda *_: ended.set())
-    while not ended.wait(0.5):
-        for death in supervisor.check(now=time.monotonic()):
-            report(death)
+    with suppress(KeyboardInterrupt):
+        while True:
+            time.sleep(0.5)
+            for death in supervisor.check(now=time.monotonic()):
+                report(death)
 
 
 def run(settings: Settings, *, host: str, port: int, say: Callable[[str], None]) -> None:
     """Run everything until Ctrl-C: our own broker where none is set, then web, worker and beat.
 
-    Raises Conflict if the port is taken, before anything is started.
+    Raises Conflict if nobody can listen at the port, before anything is started.
     """
     from newsletter import db
 
-    if not is_free(port, host):
-        raise Conflict(f"Port {port} on {host} is taken.", hint="Is it running already? Choose another with --port.")
+    if reason := why_not(port, host):
+        raise Conflict(
+            f"Nobody can listen at port {port} of {host}: {reason}.",
+            hint="Is the newsletter running already? Choose another with --port, or another address with --host.",
+        )
     before = db.migrate(db.connect(settings.database))
     say("Made the tables." if not before else f"The tables are of version {db.head()}.")
     with supervised() as supervisor:
