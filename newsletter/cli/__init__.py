@@ -6,7 +6,7 @@ import typer
 
 from newsletter import __version__
 from newsletter.cli import days, newsletters, people, running
-from newsletter.errors import NewsletterError
+from newsletter.errors import DatabaseError, NewsletterError
 
 app = typer.Typer(
     name="newsletter",
@@ -42,10 +42,26 @@ def main() -> None:
     """Run the command line; what a person can act on is said in two lines, and the exit code is 1."""
     try:
         app()
-    except NewsletterError as error:
-        typer.secho(f"error: {error}", fg=typer.colors.RED, err=True)
-        if error.hint:
-            typer.echo(f"       {error.hint}", err=True)
-        sys.exit(1)
     except KeyboardInterrupt:
         sys.exit(130)
+    except Exception as error:
+        known = _known(error)
+        if known is None:
+            raise
+        typer.secho(f"error: {known}", fg=typer.colors.RED, err=True)
+        if known.hint:
+            typer.echo(f"       {known.hint}", err=True)
+        sys.exit(1)
+
+
+def _known(error: Exception) -> NewsletterError | None:
+    """Return an error as one of ours; None for a fault in the program, which is shown with all it says."""
+    if isinstance(error, NewsletterError):
+        return error
+    if isinstance(error, OSError):
+        place = f"{error.filename}: " if error.filename else ""
+        return NewsletterError(f"{place}{error.strerror or error}.", hint="Name a file, folder or port that can be used.")
+    databases = sys.modules.get("sqlalchemy.exc")  # not imported for this alone: it takes longer than `--help`
+    if databases is not None and isinstance(error, databases.OperationalError):
+        return DatabaseError(f"The database failed: {error.orig}.", hint="What was done before is kept. Run the command again.")
+    return None

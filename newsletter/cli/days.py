@@ -57,14 +57,14 @@ def send() -> None:
     """Send what is due, until nothing is. Ctrl-C stops after the mail at hand."""
     from newsletter.cli import steps
 
-    steps.send(steps.open_work(say.settings(), []))
+    steps.send(steps.open_work(say.settings(), [], or_none=True))
 
 
 def issues(newsletter: Slugs = None, as_json: Annotated[bool, typer.Option("--json", help="For scripts.")] = False) -> None:
     """List the latest issues, with what became of their deliveries."""
     from newsletter.cli import steps
 
-    rows = steps.latest_issues(steps.open_work(say.settings(), newsletter or []))
+    rows = steps.latest_issues(steps.open_work(say.settings(), newsletter or [], or_none=True))
     if as_json:
         say.as_json(rows)
         return

@@ -5,6 +5,7 @@ from typing import Annotated, Any
 import typer
 
 from newsletter.cli import say
+from newsletter.errors import BadInput
 
 group = typer.Typer(no_args_is_help=True, help="Add, show and list subscribers.")
 
@@ -29,11 +30,13 @@ def add(
 
     Whoever has left, or is suppressed, comes back only by confirming it themselves.
     """
-    from newsletter import newsletters, schedule, subscribers, wiring
+    from newsletter import i18n, newsletters, schedule, subscribers, wiring
 
     settings = say.settings()
     if zone:
         schedule.zone(zone)
+    if language not in i18n.languages():
+        raise BadInput(f"language: mails cannot speak {language!r}.", hint=f"They speak {', '.join(i18n.languages())}.")
     with wiring.sessions_of(settings).begin() as session:
         ids = tuple(newsletters.find(session, slug).id for slug in newsletter)
         asked = subscribers.Request(

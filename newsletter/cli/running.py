@@ -4,6 +4,7 @@ import os
 import sys
 from pathlib import Path
 from typing import Annotated, Literal
+from urllib.parse import urlsplit
 
 import typer
 
@@ -109,12 +110,22 @@ def beat() -> None:
 def _ready() -> None:
     """Say what is missing before Celery says it at length."""
     from newsletter import wiring
-    from newsletter.embedded.valkey import answers
 
     settings = say.settings()
     wiring.sessions_of(settings)
-    if not answers(settings.broker):
-        raise BrokerError("The broker does not answer.", hint="Is it running, and is REDIS_URL right?")
+    _answering_broker(settings.broker)
+
+
+def _answering_broker(url: str) -> str:
+    """Return the broker's URL; raises BrokerError if nobody answers there."""
+    from newsletter.embedded.valkey import answers
+
+    if not answers(url):
+        place = urlsplit(url)
+        raise BrokerError(
+            f"No broker answers at {place.hostname}:{place.port or 6379}.", hint="Is it running, and is REDIS_URL right?"
+        )
+    return url
 
 
 def _become_celery(*words: str) -> None:
@@ -168,7 +179,7 @@ def _worker_is_well() -> None:
     from celery import Celery
 
     name = f"newsletter@{socket.gethostname()}"
-    with Celery(broker=say.settings().broker, set_as_current=False) as app:
+    with Celery(broker=_answering_broker(say.settings().broker), set_as_current=False) as app:
         if not app.control.ping(destination=[name], timeout=5):
             raise NewsletterError(f"{name} does not answer.", hint="Is `newsletter worker` running on this machine?")
 
@@ -176,6 +187,6 @@ def _worker_is_well() -> None:
 def _beat_is_well() -> None:
     from redis import Redis
 
-    with Redis.from_url(say.settings().broker, socket_timeout=5) as client:
+    with Redis.from_url(_answering_broker(say.settings().broker), socket_timeout=5) as client:
         if not client.exists("newsletter:beat::lock"):
             raise NewsletterError("No clock ticks.", hint="Is `newsletter beat` running?")

@@ -2,19 +2,19 @@
 
 import json
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 
-from newsletter.config import Settings
-from newsletter.config import load as load_settings
+if TYPE_CHECKING:  # `--help` reads no settings
+    from newsletter.config import Settings
 
 
-def settings(**overrides: Any) -> Settings:  # noqa: ANN401 -- as the settings are
+def settings() -> "Settings":
     """Read the settings and set up the logs by them."""
-    from newsletter import logs
+    from newsletter import config, logs
 
-    read = load_settings(**overrides)
+    read = config.load()
     logs.configure(level=read.log_level, as_json=read.log_json)
     return read
 

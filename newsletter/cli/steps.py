@@ -1,6 +1,7 @@
 """The stages of a day as a person runs them: the same functions as the clock's, with words and progress."""
 
-from collections.abc import Iterator, Sequence
+import signal
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date, timedelta
@@ -16,11 +17,13 @@ from newsletter import deliveries, issues, newsletters, papers, pipeline, schedu
 from newsletter.config import Settings
 from newsletter.db import Sessions
 from newsletter.deliveries import DrainReport, Pace
-from newsletter.errors import NewsletterError, SourceUnavailable
+from newsletter.errors import NewsletterError, NotFound, SourceUnavailable
 from newsletter.lifecycle import IssueStatus
 from newsletter.models import Cadence, CollectionStatus, Delivery, Issue, IssuePaper, Newsletter
 from newsletter.sources import documents
 from newsletter.wiring import utcnow
+
+_A_SECOND = Pace(budget=timedelta(seconds=1))  # between two looks at the line of progress
 
 
 @dataclass(frozen=True)
@@ -32,11 +35,16 @@ class Work:
     newsletters: tuple[Newsletter, ...]
 
 
-def open_work(settings: Settings, slugs: Sequence[str]) -> Work:
-    """Open the database and find the newsletters named; all of them where none is."""
+def open_work(settings: Settings, slugs: Sequence[str], *, or_none: bool = False) -> Work:
+    """Open the database and find the newsletters named; all of them where none is.
+
+    Raises NotFound where there is no newsletter at all, unless `or_none`.
+    """
     sessions = wiring.sessions_of(settings)
     with sessions.read() as session:
         chosen = [newsletters.find(session, slug) for slug in slugs] or newsletters.listing(session)
+    if not chosen and not or_none:
+        raise NotFound("There is no newsletter yet.", hint="Add one: `newsletter newsletters add --help` says how.")
     return Work(settings, sessions, tuple(chosen))
 
 
@@ -95,17 +103,18 @@ def publish(work: Work, day: date, *, weekly: bool) -> None:
 
 
 def send(work: Work) -> None:
-    """Drain the outbox with a line of progress; raises TransportError when the relay sent us away."""
+    """Drain the outbox with a line of progress; raises NewsletterError when the relay sent us away."""
     total = DrainReport()
     mailer = wiring.mailer_of(work.settings)
-    with wiring.transport_of(work.settings) as transport, _progress(_due(work)) as advance:
+    with wiring.transport_of(work.settings) as transport, _progress(_due(work)) as advance, _interruptible() as stopping:
         more = True
         while more:
-            pace = Pace(budget=timedelta(seconds=1))
-            report = deliveries.drain(work.sessions, transport, mailer, worker=_worker_name(), clock=utcnow, pace=pace)
+            report = deliveries.drain(
+                work.sessions, transport, mailer, worker=_worker_name(), clock=utcnow, pace=_A_SECOND, stopping=stopping
+            )
             _add(total, report)
             advance(report.sent + report.failed + report.deferred + report.unknown + report.skipped)
-            more = report.more and not report.relay_away
+            more = report.more and not report.relay_away and not stopping()
     with work.sessions.begin() as session:
         issues.finish(session, now=utcnow())
     typer.echo(
@@ -200,6 +209,24 @@ def _due(work: Work) -> int:
     with work.sessions.read() as session:
         waiting = select(func.count()).select_from(Delivery).where(col(Delivery.status).in_(("queued", "deferred")))
         return session.scalar(waiting.where(col(Delivery.due_at) <= utcnow())) or 0
+
+
+@contextmanager
+def _interruptible() -> Iterator[Callable[[], bool]]:
+    """Give what tells that Ctrl-C or SIGTERM came; a second one breaks in at once, and may leave a mail's fate unknown."""
+    came = False
+
+    def note(signum: int, _: object) -> None:
+        nonlocal came
+        came = True
+        signal.signal(signum, signal.default_int_handler)
+
+    before = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield lambda: came
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 @contextmanager

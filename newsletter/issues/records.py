@@ -39,7 +39,7 @@ def find(session: Session, newsletter: Newsletter, name: str) -> Issue:
     key = (col(Issue.newsletter_id) == newsletter.id, col(Issue.cadence) == cadence, col(Issue.first_day) == first_day)
     issue = session.scalars(select(Issue).where(*key)).one_or_none()
     if issue is None:
-        raise NotFound(f"{newsletter.slug} has no issue of {name}.")
+        raise NotFound(f"{newsletter.slug} has no issue of {name}.", hint="`newsletter assemble DAY` makes it.")
     return issue
 
 

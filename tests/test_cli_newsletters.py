@@ -1,0 +1,71 @@
+import json
+
+import pytest
+from cli_parts import ADD, installed_terminal, terminal
+
+__all__ = ["installed_terminal", "terminal"]
+
+
+def test_newsletters_are_listed_with_their_readers(installed_terminal):
+    installed_terminal.ok("subscribers", "add", "ari@example.org", "-n", "daily", "--consent", "on paper")
+
+    said = installed_terminal.ok("newsletters")
+
+    assert [word in said for word in ("daily", "Daily Papers", "sample", "when ready")] == [True] * 4
+
+
+def test_newsletters_are_listed_for_scripts(installed_terminal):
+    (row,) = json.loads(installed_terminal.ok("newsletters", "--json"))
+
+    assert (row["slug"], row["language"], row["sources"]) == ("daily", "en", ["sample"])
+
+
+def test_no_newsletter_says_how_to_add_one(terminal):
+    terminal.ok("migrate")
+
+    assert "newsletter newsletters add" in terminal.ok("newsletters")
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        (("--language", "xx"), "mails cannot speak 'xx'"),
+        (("--zone", "Mars/Phobos"), "'Mars/Phobos' is no time zone"),
+        (("--from-address", "nobody"), "nobody"),
+        (("--source", "telepathy"), "there is no source 'telepathy'"),
+        (("--postal-address", " "), "postal_address: it is empty"),
+    ],
+    ids=lambda value: value[0] if isinstance(value, tuple) else "",
+)
+def test_what_cannot_be_is_refused_by_name(terminal, changes, said):
+    terminal.ok("migrate")
+
+    error = terminal.refused(*ADD, "daily", "--title", "Daily", "--from-address", "news@example.org", *changes)
+
+    assert said in error
+    assert "There is no newsletter yet" in terminal.ok("newsletters")
+
+
+@pytest.mark.parametrize("slug", ["Daily", "a b", "-daily", "x" * 64, ""])
+def test_a_slug_that_will_not_do_is_refused(terminal, slug):
+    terminal.ok("migrate")
+
+    error = terminal.refused(
+        "newsletters", "add", "--title", "Daily", "--from-address", "news@example.org", "--postal-address", "Seoul", "--", slug
+    )
+
+    assert "slug:" in error
+
+
+def test_a_slug_that_is_taken_is_refused(installed_terminal):
+    error = installed_terminal.refused(*ADD, "daily", "--title", "Daily", "--from-address", "news@example.org")
+
+    assert "There is a newsletter 'daily' already" in error
+
+
+def test_without_a_postal_address_the_setting_is_named(terminal):
+    terminal.ok("migrate")
+
+    error = terminal.refused("newsletters", "add", "daily", "--title", "Daily", "--from-address", "news@example.org")
+
+    assert "NEWSLETTER_POSTAL_ADDRESS" in error
