@@ -19,7 +19,7 @@ from newsletter.deliveries.ledger import Claimed, Outcome
 from newsletter.deliveries.mailer import Mailer
 from newsletter.errors import AnswerLost, NewsletterError, Refused, RelayUnavailable, TransportError
 from newsletter.lifecycle import DeliveryEvent
-from newsletter.mail.transports import Transport
+from newsletter.mail.transports import OutgoingMessage, Transport
 from newsletter.models import Lane
 
 log = structlog.get_logger()
@@ -109,16 +109,22 @@ def _next_window(work: _Work) -> list[Claimed]:
 
 
 def _send_window(work: _Work, window: Sequence[Claimed]) -> None:
+    now = work.clock()
     with work.sessions.begin() as session:
-        begun = ledger.begin(session, [row.id for row in window], worker=work.worker, now=work.clock())
+        begun = ledger.begin(session, [row.id for row in window], worker=work.worker, now=now)
     work.report.skipped += len(window) - len(begun)
-    outcomes = [
-        _deliver(work, row) if not work.report.relay_away else _put_off(row, work.report.relay_away)
-        for row in window
-        if row.id in begun
-    ]
+    outcomes = [_deliver_in_time(work, row, until=now + ledger.BEGIN_WITHIN) for row in window if row.id in begun]
     _record(work, outcomes)
     _count(work.report, outcomes)
+
+
+def _deliver_in_time(work: _Work, row: Claimed, *, until: datetime) -> Outcome:
+    """Send one mail of the window, unless the relay is away or an answer might come after the lease has run out."""
+    if work.report.relay_away:
+        return _put_off(row, f"the relay was away: {work.report.relay_away}")
+    if work.clock() > until:
+        return _put_off(row, "the mails before it took too long")
+    return _deliver(work, row)
 
 
 @stamina.retry(on=OperationalError, attempts=6, timeout=60)
@@ -129,23 +135,31 @@ def _record(work: _Work, outcomes: Sequence[Outcome]) -> None:
 
 
 def _deliver(work: _Work, row: Claimed) -> Outcome:
-    """Send one mail and return what became of it, whatever was raised."""
+    """Make and send one mail and return what became of it, whatever was raised."""
     try:
-        reply = work.transport.send(work.mailer.message(row, now=work.clock()))
-    except RelayUnavailable as error:
-        work.report.relay_away = str(error)
-        log.warning("relay_unavailable", relay=error.reply.server, reply=str(error.reply))
-        return _put_off(row, str(error))
-    except TransportError as error:
-        return _answer(row, error)
+        message = work.mailer.message(row, now=work.clock())
     except NewsletterError as error:
         return Outcome(row.id, DeliveryEvent.REFUSE, reason=f"it could not be made: {error}")
     except Exception as error:  # one bad row must not stop the rest
-        log.exception("delivery_broke", delivery=row.id, kind=row.kind.value)
-        return Outcome(
-            row.id, DeliveryEvent.PUT_OFF, reason=f"it could not be made: {error!r}"[:300], again_in=delay(row.attempts)
-        )
-    return Outcome(row.id, DeliveryEvent.ACCEPT, reply=reply)
+        log.exception("mail_not_made", delivery=row.id, kind=row.kind.value)
+        return Outcome(row.id, DeliveryEvent.PUT_OFF, reason=f"it could not be made: {error!r}", again_in=delay(row.attempts))
+    return _send(work, row, message)
+
+
+def _send(work: _Work, row: Claimed, message: OutgoingMessage) -> Outcome:
+    try:
+        return Outcome(row.id, DeliveryEvent.ACCEPT, reply=work.transport.send(message))
+    except RelayUnavailable as error:
+        work.report.relay_away = str(error)
+        log.warning("relay_unavailable", relay=error.reply.server, reply=str(error.reply))
+        return _put_off(row, f"the relay was away: {error}")
+    except TransportError as error:
+        return _answer(row, error)
+    except NewsletterError as error:
+        return Outcome(row.id, DeliveryEvent.REFUSE, reason=f"it could not be sent: {error}")
+    except Exception as error:  # nobody knows how far it had come
+        log.exception("sending_broke", delivery=row.id, kind=row.kind.value)
+        return Outcome(row.id, DeliveryEvent.LOSE, reason=f"sending it broke: {error!r}")
 
 
 def _answer(row: Claimed, error: TransportError) -> Outcome:
@@ -163,7 +177,7 @@ def delay(attempts: int) -> timedelta:
 
 
 def _put_off(row: Claimed, why: str) -> Outcome:
-    return Outcome(row.id, DeliveryEvent.PUT_OFF, reason=f"the relay was away: {why}"[:300], again_in=_RELAY_AWAY)
+    return Outcome(row.id, DeliveryEvent.PUT_OFF, reason=why, again_in=_RELAY_AWAY)
 
 
 _COUNTED = {

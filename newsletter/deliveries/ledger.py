@@ -17,9 +17,13 @@ from sqlmodel.sql.sqltypes import UTCDateTime
 from newsletter.errors import Reply
 from newsletter.lifecycle import DeliveryEvent, DeliveryStatus, IssueStatus, SubscriptionStatus, advance_delivery, before
 from newsletter.models import Delivery, DeliveryKind, Issue, Lane, Subscriber, Subscription, Suppression
+from newsletter.text import one_line
 
 CLAIM_LEASE = timedelta(minutes=5)
-SENDING_LEASE = timedelta(minutes=15)  # longer than the answer to the dot may take (RFC 5321 4.5.3.2.6: 10 minutes)
+SENDING_LEASE = timedelta(minutes=15)
+# No mail of a window begins later than this: what is left of the lease is longer than the answer to the dot may take
+# (RFC 5321 section 4.5.3.2.6: 10 minutes).
+BEGIN_WITHIN = timedelta(minutes=3)
 _WAITING = text("deliveries.status IN ('queued', 'deferred')")  # word for word the index's condition, or it is not used
 
 
@@ -62,10 +66,13 @@ class Recovered:
 
 
 def claim(session: Session, lane: Lane, *, worker: str, limit: int, now: datetime) -> list[Claimed]:
-    """Take up to `limit` due deliveries of a lane, the longest due first, so that no other worker gets them."""
+    """Take up to `limit` due deliveries of a lane, the longest due first, so that no other worker gets them.
+
+    What is no longer worth sending is left to `recover`.
+    """
     due = (
         select(col(Delivery.id))
-        .where(_WAITING, col(Delivery.lane) == lane.value, col(Delivery.due_at) <= now)
+        .where(_WAITING, col(Delivery.lane) == lane.value, col(Delivery.due_at) <= now, col(Delivery.give_up_at) > now)
         .order_by(col(Delivery.due_at), col(Delivery.id))
         .limit(limit)
         .with_for_update(skip_locked=True)
@@ -167,7 +174,7 @@ def not_owed(seen: Standing, *, today: date) -> str:
         f"suppressed: {seen.suppressed}": seen.suppressed is not None,
         "unsubscribed": seen.kind is not DeliveryKind.GOODBYE and seen.subscription is not SubscriptionStatus.ACTIVE,
         "issue cancelled": seen.issue is IssueStatus.CANCELLED,
-        f"paused until {seen.paused_until}": seen.paused_until is not None and seen.paused_until > today,
+        f"paused until {seen.paused_until}": seen.kind is DeliveryKind.DIGEST and (seen.paused_until or today) > today,
     }
     return next((reason for reason, holds in reasons.items() if holds), "")
 
@@ -211,10 +218,10 @@ def _outcome_row(outcome: Outcome, *, now: datetime) -> dict[str, Any]:
     reply = outcome.reply or _NO_REPLY
     values = {
         "sent_at": now if outcome.event is DeliveryEvent.ACCEPT else None,
-        "reason": outcome.reason,
+        "reason": one_line(outcome.reason)[:500],
         "reply_code": reply.code,
         "reply_enhanced": reply.enhanced,
-        "reply_text": reply.text[:500],
+        "reply_text": one_line(reply.text)[:500],  # a control character that PostgreSQL refuses would undo the whole window
         "reply_phase": reply.phase,
         "reply_server": reply.server,
     }
@@ -223,7 +230,7 @@ def _outcome_row(outcome: Outcome, *, now: datetime) -> dict[str, Any]:
 
 
 def recover(session: Session, *, hold_unknown: bool, now: datetime) -> Recovered:
-    """Sweep: give back claims that ran out, call begun ones unknown, then resend each once, or hold it for the operator."""
+    """Sweep: give back claims that ran out, call begun ones unknown, then resend each once while it is worth it, or hold it."""
 
     def sweep(event: DeliveryEvent, source: DeliveryStatus, *conditions: Any, **values: Any) -> int:  # noqa: ANN401 -- SQL expressions
         new = {"status": advance_delivery(source, event), "updated_at": now, "claimed_by": "", "lease_until": None, **values}
@@ -231,7 +238,8 @@ def recover(session: Session, *, hold_unknown: bool, now: datetime) -> Recovered
         return int(session.connection().execute(found.execution_options(synchronize_session=False)).rowcount)
 
     expired = col(Delivery.lease_until) < now
-    second = col(Delivery.resends) > 0
+    kept_worker = {"claimed_by": col(Delivery.claimed_by)}  # whose late answer still counts
+    no_more = or_(col(Delivery.resends) > 0, col(Delivery.give_up_at) < now)
     late = {"reason": func.coalesce(func.nullif(Delivery.reason, ""), "it could not be sent in time")}
     return Recovered(
         given_back=sweep(DeliveryEvent.GIVE_BACK, DeliveryStatus.CLAIMED, expired),
@@ -240,9 +248,9 @@ def recover(session: Session, *, hold_unknown: bool, now: datetime) -> Recovered
             DeliveryStatus.SENDING,
             expired,
             reason="the worker was lost while sending",
-            claimed_by=col(Delivery.claimed_by),
+            **kept_worker,
         ),
-        held=sweep(DeliveryEvent.HOLD, DeliveryStatus.UNKNOWN, *(() if hold_unknown else (second,))),
+        held=sweep(DeliveryEvent.HOLD, DeliveryStatus.UNKNOWN, *(() if hold_unknown else (no_more,)), **kept_worker),
         resent=0
         if hold_unknown
         else sweep(DeliveryEvent.RESEND, DeliveryStatus.UNKNOWN, resends=col(Delivery.resends) + 1, due_at=now),

@@ -10,12 +10,13 @@ from datetime import datetime
 from functools import lru_cache
 from typing import Any
 
+import structlog
 from sqlalchemy import select
 from sqlmodel import Session, col
 
 from newsletter import schedule
 from newsletter.deliveries.ledger import Claimed
-from newsletter.errors import NotFound
+from newsletter.errors import NewsletterError, NotFound
 from newsletter.mail import compose, emails
 from newsletter.mail.compose import Mailbox, MessageHeaders, Prepared, Selection
 from newsletter.mail.headers import ListInfo
@@ -24,7 +25,8 @@ from newsletter.mail.transports import OutgoingMessage
 from newsletter.models import DeliveryKind, Issue, IssuePiece, Newsletter
 from newsletter.tokens import Links
 
-KEPT_ISSUES = 4
+log = structlog.get_logger()
+KEPT_ISSUES = 4  # or more, where one batch needs more
 HTML_BUDGET = 90_000  # bytes: Gmail clips at about 102 KB, and with the tail goes the unsubscribe link
 
 
@@ -86,20 +88,22 @@ class Mailer:
         self._issues: dict[int, FrozenIssue] = {}
 
     def load(self, session: Session, batch: Sequence[Claimed]) -> None:
-        """Fetch the newsletters and issues of the batch that are not at hand; what is missing, `message` complains of."""
-        for newsletter_id in {row.newsletter_id for row in batch if row.newsletter_id is not None} - set(self._publishers):
-            newsletter = session.get(Newsletter, newsletter_id)
-            if newsletter is not None:
-                self._publishers[newsletter_id] = _publisher(newsletter, self._settings.links)
-        for issue_id in {row.issue_id for row in batch if row.issue_id is not None} - set(self._issues):
-            issue = session.get(Issue, issue_id)
-            if issue is not None:
-                self._keep(issue_id, load_issue(session, issue))
+        """Fetch the newsletters as they are now and the issues that are not at hand; of what is missing, `message` complains."""
+        newsletters = select(Newsletter).where(col(Newsletter.id).in_({row.newsletter_id for row in batch}))
+        self._publishers = {row.id: _publisher(row, self._settings.links) for row in session.scalars(newsletters)}
+        wanted = {row.issue_id for row in batch if row.issue_id is not None}
+        self._make_room(wanted)
+        for issue in session.scalars(select(Issue).where(col(Issue.id).in_(wanted - set(self._issues)))):
+            try:
+                self._issues[issue.id] = load_issue(session, issue)
+            except NewsletterError as error:  # its own mails cannot be made; those of the others can
+                log.warning("issue_broken", issue=issue.id, error=str(error))
 
-    def _keep(self, issue_id: int, issue: FrozenIssue) -> None:
-        while len(self._issues) >= KEPT_ISSUES:
-            self._issues.pop(next(iter(self._issues)))
-        self._issues[issue_id] = issue
+    def _make_room(self, wanted: set[int]) -> None:
+        """Forget the issues that were loaded first, but none that is wanted."""
+        spare = [known for known in self._issues if known not in wanted]
+        for issue_id in spare[: max(0, len(spare) + len(wanted) - KEPT_ISSUES)]:
+            del self._issues[issue_id]
 
     def message(self, row: Claimed, *, now: datetime) -> OutgoingMessage:
         """Return the message of a delivery of the loaded batch; raises NewsletterError for one that cannot be made."""
@@ -126,7 +130,7 @@ class Mailer:
 
     def _issue(self, row: Claimed) -> FrozenIssue:
         if row.issue_id is None or row.issue_id not in self._issues:
-            raise NotFound(f"There is no issue {row.issue_id} any more.")
+            raise NotFound(f"Issue {row.issue_id} is gone or cannot be read.")
         return self._issues[row.issue_id]
 
     def _operator(self) -> Publisher:

@@ -1,6 +1,7 @@
 """Putting mails into the outbox: one at a time for a person, a whole issue by one INSERT … SELECT."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
@@ -9,6 +10,7 @@ from sqlalchemy import ColumnElement, String, and_, cast, exists, func, literal,
 from sqlmodel import Session, col
 
 from newsletter import db, schedule
+from newsletter.errors import BadInput
 from newsletter.lifecycle import DeliveryStatus, SubscriptionStatus
 from newsletter.models import (
     Delivery,
@@ -78,9 +80,17 @@ _EMPTY: dict[str, Any] = {
 def fan_out(session: Session, issue: Issue, *, now: datetime) -> int:
     """Queue the digest of a published issue for every subscriber who has not got it, and return how many that were.
 
-    One INSERT … SELECT over subscriptions and due times; the dedupe key makes it repeatable.
+    One INSERT … SELECT over subscriptions and due times; the dedupe key makes it repeatable. It is repeated at once for
+    whoever changed zone or hour between the reckoning of due times and the insertion.
     """
     _add_due_times(session, issue)
+    queued = _insert_digests(session, issue, now=now)
+    while _add_due_times(session, issue):
+        queued += _insert_digests(session, issue, now=now)
+    return queued
+
+
+def _insert_digests(session: Session, issue: Issue, *, now: datetime) -> int:
     columns = _digest_columns(issue, now=now)
     source = select(col(Subscription.id)).select_from(Subscription)
     source = source.join(Subscriber, col(Subscriber.id) == col(Subscription.subscriber_id))
@@ -131,8 +141,8 @@ def _owed(issue: Issue) -> tuple[ColumnElement[bool], ...]:
     )
 
 
-def _add_due_times(session: Session, issue: Issue) -> None:
-    """Reckon when the issue is due for each zone and hour that somebody has."""
+def _add_due_times(session: Session, issue: Issue) -> int:
+    """Reckon when the issue is due for each zone and hour that somebody has; return how many of these are new."""
     assert issue.published_at is not None
     newsletter = session.get_one(Newsletter, issue.newsletter_id)
     pairs = (
@@ -145,10 +155,18 @@ def _add_due_times(session: Session, issue: Issue) -> None:
     )
     rows = []
     for zone, hour in session.execute(pairs):
-        due = schedule.next_local_hour(issue.published_at, zone, hour)
+        due = _due_at(issue.published_at, (zone, newsletter.zone, "UTC"), hour)
         give_up = due + timedelta(hours=newsletter.give_up_hours)
         rows.append({"issue_id": issue.id, "zone": zone, "send_hour": hour, "due_at": due, "give_up_at": give_up})
-    db.insert_new(session, DueTime, rows)
+    return db.insert_new(session, DueTime, rows)
+
+
+def _due_at(published_at: datetime, zones: Sequence[str], hour: int) -> datetime:
+    """Return the hour in the first of the zones that there is: one reader's odd zone must not hold up an issue."""
+    for zone in zones:
+        with suppress(BadInput):
+            return schedule.next_local_hour(published_at, zone, hour)
+    raise AssertionError("UTC is a zone")
 
 
 def counts(session: Session, issue_id: int) -> dict[DeliveryStatus, int]:
