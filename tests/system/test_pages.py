@@ -12,8 +12,7 @@ from web_parts import ARI, Site, join, sign_up
 from newsletter.tokens import Links
 from newsletter.web import create_app
 
-WIDTHS = (320, 360, 1200)
-SCHEMES = ("light", "dark")
+LOOKS = [(width, scheme) for width in (320, 360, 1200) for scheme in ("light", "dark")]
 TARGET = 44  # pixels, the least height of what a thumb should hit
 SIDEWAYS = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
 SMALL = """() => [...document.querySelectorAll('a, button, input:not([type=hidden]):not([tabindex="-1"])')]
@@ -64,10 +63,10 @@ def paths(site):
     }
 
 
-@pytest.mark.parametrize("scheme", SCHEMES)
-@pytest.mark.parametrize("width", WIDTHS)
-def test_every_page_fits_its_window(browser, site, paths, tmp_path, width, scheme):
-    context = browser.new_context(viewport={"width": width, "height": 800}, color_scheme=scheme, java_script_enabled=True)
+@pytest.mark.parametrize("look", LOOKS, ids=str)
+def test_every_page_fits_its_window(browser, site, paths, tmp_path, look):
+    width, scheme = look
+    context = browser.new_context(viewport={"width": width, "height": 800}, color_scheme=scheme)
     page = context.new_page()
     refused = []
     page.on("console", lambda message: refused.append(message.text))
@@ -93,8 +92,7 @@ def test_the_keyboard_alone_joins_and_leaves(browser, site):
     tab_to(page, "#email")
     page.keyboard.type("ari@")
     page.keyboard.press("Enter")
-    assert page.locator("#email").get_attribute("aria-invalid") == "true"
-    page.locator("#email").fill("")  # where the focus is set anew
+    page.locator("#email[aria-invalid]:focus").fill("")  # the focus is where the error is
     page.keyboard.type(ARI)
     page.keyboard.press("Enter")
     page.wait_for_url("**/check-your-inbox*")
