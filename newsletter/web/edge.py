@@ -53,7 +53,7 @@ class Edge:
         started, outgoing = time.perf_counter(), _Outgoing(scope["path"], send)
         with structlog.contextvars.bound_contextvars(request_id=secrets.token_hex(6)):
             await self._answer(scope, receive, outgoing)
-            _log(scope, outgoing.status, started)
+            _log(scope, outgoing.status, outgoing.last_sent - started)
 
     async def _answer(self, scope: Scope, receive: Receive, outgoing: "_Outgoing") -> None:
         try:
@@ -69,10 +69,11 @@ class Edge:
 
 
 class _Outgoing:
-    """What is sent: its status is remembered, and its headers are made complete."""
+    """What is sent: its status and time are remembered, and its headers are made complete."""
 
     def __init__(self, path: str, send: Send) -> None:
         self.status = 0
+        self.last_sent = time.perf_counter()  # the reader waits until then; the workers are woken after it
         self._forced = TOKEN_HEADERS if path.startswith(TOKEN_PATHS) else {}
         self._send = send
 
@@ -84,6 +85,7 @@ class _Outgoing:
                 headers.setdefault(name, value)
             headers.update(self._forced)
         await self._send(message)
+        self.last_sent = time.perf_counter()
 
 
 def _route(scope: Scope) -> str:
@@ -91,7 +93,7 @@ def _route(scope: Scope) -> str:
     return str(getattr(scope.get("route"), "path", "-"))
 
 
-def _log(scope: Scope, status: int, started: float) -> None:
-    route, took = _route(scope), round((time.perf_counter() - started) * 1000, 1)
+def _log(scope: Scope, status: int, seconds: float) -> None:
+    route, took = _route(scope), round(seconds * 1000, 1)
     say = log.debug if route in QUIET_ROUTES and status == HTTPStatus.OK else log.info
     say("request", method=scope["method"], route=route, status=status, ms=took)
