@@ -12,7 +12,8 @@ from newsletter.deliveries.mailer import publication_of
 from newsletter.errors import NotFound
 from newsletter.lifecycle import IssueEvent, IssueStatus, advance_issue
 from newsletter.mail.emails import DigestEmail, PaperCard
-from newsletter.mail.render import Rendered, render
+from newsletter.mail.render import Piece, Rendered, render, render_page
+from newsletter.mail.web import web_page
 from newsletter.models import Issue, IssuePaper, IssuePiece, Newsletter, Paper, Summary
 from newsletter.tokens import Links
 
@@ -27,11 +28,11 @@ def freeze(sessions: Sessions, issue_id: int, links: Links, *, now: datetime) ->
         if issue.status is not IssueStatus.DRAFT:
             return issue
         email, chosen = digest_of(session, issue, links)
-    rendered = render(email)
+    rendered, page = render(email), web_page(render_page(email), {})
     with sessions.begin() as session:
         issue = session.scalars(select(Issue).where(col(Issue.id) == issue_id).with_for_update()).one()
         if issue.status is IssueStatus.DRAFT:  # nobody else was quicker
-            _store(session, issue, rendered, chosen, now=now)
+            _store(session, issue, rendered, page, chosen, now=now)
         return issue
 
 
@@ -75,8 +76,10 @@ def card_of(paper: Paper, summary: Summary | None, language: str) -> PaperCard:
     )
 
 
-def _store(session: Session, issue: Issue, rendered: Rendered, chosen: dict[int, int], *, now: datetime) -> None:
-    for part, pieces in (("text", rendered.text), ("html", rendered.html)):
+def _store(  # noqa: PLR0913 -- an issue in all its forms
+    session: Session, issue: Issue, rendered: Rendered, page: str, chosen: dict[int, int], *, now: datetime
+) -> None:
+    for part, pieces in (("text", rendered.text), ("html", rendered.html), ("page", (Piece("page", page),))):
         for position, piece in enumerate(pieces):
             session.add(IssuePiece(issue_id=issue.id, part=part, position=position, name=piece.name, content=piece.content))
     for row in session.scalars(select(IssuePaper).where(col(IssuePaper.issue_id) == issue.id)):

@@ -9,14 +9,11 @@ from sqlalchemy import select
 from sqlmodel import Session, col
 
 from newsletter import schedule
-from newsletter.deliveries.mailer import load_rendered, publication_of
 from newsletter.errors import BadInput, NotFound
 from newsletter.lifecycle import IssueStatus
-from newsletter.mail.web import web_page
-from newsletter.models import Cadence, Issue, IssuePaper, Newsletter, Paper, Summary
+from newsletter.models import Cadence, Issue, IssuePaper, IssuePiece, Newsletter, Paper, Summary
 from newsletter.sources import Listing, PaperData, SummaryData
 from newsletter.sources.documents import write
-from newsletter.tokens import Links
 
 _OUT = (IssueStatus.PUBLISHED, IssueStatus.SENT)
 _WEEK = re.compile(r"(\d{4})-W(\d{2})")
@@ -74,17 +71,16 @@ def _sizes(session: Session, ids: Sequence[int]) -> dict[int, int]:
     return found
 
 
-def page(session: Session, newsletter: Newsletter, name: str, links: Links) -> str:
-    """Return a published issue as the web page of "view in browser": every paper, nobody's own links.
+def page(session: Session, newsletter: Newsletter, name: str) -> str:
+    """Return a published issue as the web page of "view in browser": every paper, nothing of any reader's.
 
     Raises NotFound for an issue that is not out yet.
     """
     issue = find(session, newsletter, name)
     if issue.status not in _OUT:
         raise NotFound(f"{newsletter.slug} has no issue of {name}.")
-    publication = publication_of(newsletter, links)
-    slots = {"unsubscribe_url": publication.home_url, "view_url": links.issue(newsletter.slug, name)}
-    return web_page(load_rendered(session, issue).html, slots)
+    wanted = select(col(IssuePiece.content)).where(col(IssuePiece.issue_id) == issue.id, col(IssuePiece.part) == "page")
+    return session.scalars(wanted).one()
 
 
 def waiting(session: Session, status: IssueStatus) -> list[int]:

@@ -60,15 +60,20 @@ def render(email: Email) -> Rendered:
     text_context = {"email": email, "slot": SimpleNamespace(**marked), "piece": lambda name: f"\x03{name}\x04"}
     subject = " ".join(plain.get_template(f"{folder}/subject.txt").render(text_context).split())
     text = plain.get_template(f"{folder}/body.txt").render(text_context)
-    return Rendered(subject=subject, text=_cut(_tidy(text)), html=_cut(_render_html(email, folder)))
+    return Rendered(subject=subject, text=_cut(_tidy(text)), html=_cut(_render_html(email, on_web=False)))
 
 
-def _render_html(email: Email, folder: str) -> str:
+def render_page(email: Email) -> tuple[Piece, ...]:
+    """Render the HTML part as a web page, for everybody: what a mail says of its reader is left out."""
+    return _cut(_render_html(email, on_web=True))
+
+
+def _render_html(email: Email, *, on_web: bool) -> str:
     """Return the HTML part, inlined; slots and piece marks pass the inliner as words nobody could have written."""
     secret = secrets.token_hex(8)
     slots = SimpleNamespace(**{name: f"slot-{secret}-{name}-" for name in email.slots})
-    context = {"email": email, "slot": slots, "piece": _comment(secret)}
-    template = _environment(email.publication.language, html=True).get_template(f"{folder}/body.html")
+    context = {"email": email, "slot": slots, "piece": _comment(secret), "on_web": on_web}
+    template = _environment(email.publication.language, html=True).get_template(f"email/{email.kind}/body.html")
     html = inline(re.sub(r"\n\s+", "\n", template.render(context)))  # the templates' indentation is for their reader
     html = re.sub(f"slot-{secret}-([a-z_]+)-", "\x01\\1\x02", html)
     return re.sub(f"<!--{secret} ([a-z]+(?::\\d+)?)-->", "\x03\\1\x04", html)

@@ -1,4 +1,4 @@
-"""An email's HTML as a web page: "view in browser", the archive."""
+"""An email's HTML as one page: for the archive, for a preview."""
 
 import html
 from collections.abc import Mapping, Sequence

@@ -154,14 +154,14 @@ class IssuePaper(SQLModel, table=True):
 
 
 class IssuePiece(SQLModel, table=True):
-    """A part of a frozen issue's text or HTML: head, a paper's card or line, foot."""
+    """A part of a frozen issue's text or HTML: head, a paper's card or line, foot; or its web page, whole."""
 
     __tablename__ = "issue_pieces"
     __table_args__ = (UniqueConstraint("issue_id", "part", "position"),)
 
     id: int = Field(default=None, primary_key=True)
     issue_id: int = Field(foreign_key="issues.id", ondelete="CASCADE")
-    part: str  # "text" or "html"
+    part: str  # "text", "html" or "page"
     position: int
     name: str  # "head", "card:<paper id>", "lines", "line:<paper id>", "foot"
     content: str

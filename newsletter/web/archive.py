@@ -50,7 +50,7 @@ class _Archive:
         with self._services.sessions.read() as session:
             newsletter = newsletters.find(session, slug)
             try:
-                html = issues.page(session, newsletter, name, self._services.links)
+                html = issues.page(session, newsletter, name)
             except BadInput as error:
                 raise NotFound(str(error)) from None
         headers = {"Content-Security-Policy": ISSUE_POLICY, "Content-Language": newsletter.language}
