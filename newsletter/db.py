@@ -71,7 +71,12 @@ def connect(url: str) -> Sessions:
         return Sessions(_sqlite(url))
     if name in {"postgresql", "postgres"}:
         return Sessions(
-            create_engine(parsed.set(drivername="postgresql+psycopg"), pool_pre_ping=True, connect_args={"connect_timeout": 10})
+            create_engine(
+                parsed.set(drivername="postgresql+psycopg"),
+                pool_pre_ping=True,
+                hide_parameters=True,
+                connect_args={"connect_timeout": 10},
+            )
         )
     raise SettingsError(f"DATABASE_URL: {name} is not supported.", hint=_URLS)
 
@@ -83,7 +88,10 @@ def _sqlite(url: str) -> Engine:
     file = make_url(url).database
     if file and file != ":memory:":
         _make_folder(Path(file).parent)
-    engine = create_engine(url, connect_args={"timeout": BUSY_SECONDS, "isolation_level": None, "check_same_thread": False})
+    # Parameters are hidden in errors: they are addresses, and errors are logged.
+    engine = create_engine(
+        url, hide_parameters=True, connect_args={"timeout": BUSY_SECONDS, "isolation_level": None, "check_same_thread": False}
+    )
 
     @event.listens_for(engine, "connect")
     def _prepare(connection: Any, _: ConnectionPoolEntry) -> None:  # noqa: ANN401 -- the driver's own type
