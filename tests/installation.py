@@ -16,7 +16,7 @@ from factories import LONG_AGO, POLICY, SECRET, Make
 from sqlalchemy import select
 from sqlmodel import SQLModel, col
 
-from newsletter import config, db, wiring
+from newsletter import db, wiring
 from newsletter.config import Settings
 from newsletter.lifecycle import SubscriptionStatus
 from newsletter.models import Cadence, Consent, Newsletter, Subscriber, Subscription
@@ -37,7 +37,7 @@ def environment(folder: Path, **settings: object) -> dict[str, str]:
         "secret_key": SECRET.decode(),
     }
     own = {f"NEWSLETTER_{name.upper()}": str(value) for name, value in (given | settings).items()}
-    urls = {name: own.pop(f"NEWSLETTER_{name}") for name in ("DATABASE_URL", "REDIS_URL") if f"NEWSLETTER_{name}" in own}
+    urls = {name: own.pop(f"NEWSLETTER_{name}") for name in ("DATABASE_URL", "REDIS_URL") if name in settings}
     return inherited | own | urls | {"PYTHONPATH": str(ROOT), "PYTHONFAULTHANDLER": "", "COLUMNS": "200"}
 
 
@@ -58,12 +58,11 @@ class Installation:
     @property
     def settings(self) -> Settings:
         """The settings as the processes read them."""
-        names = {name.lower(): value for name, value in self.environment.items()}
-        given = {name.removeprefix("newsletter_"): value for name, value in names.items() if name.startswith("newsletter_")}
-        given.pop("config")
+        env = self.environment
+        given = {name.removeprefix("NEWSLETTER_").lower(): value for name, value in env.items() if name.startswith("NEWSLETTER_")}
         smtp = {name.removeprefix("smtp__"): given.pop(name) for name in list(given) if name.startswith("smtp__")}
-        urls = {name: names[name] for name in ("database_url", "redis_url") if name in names}
-        return config.load(**given, **urls, smtp=smtp)
+        urls = {name.lower(): env[name] for name in ("DATABASE_URL", "REDIS_URL") if name in env}
+        return Settings(**{name: value for name, value in given.items() if name != "config"}, **urls, smtp=smtp)
 
     def command(self, *words: object) -> subprocess.CompletedProcess[str]:
         """Run one of our commands to its end."""
