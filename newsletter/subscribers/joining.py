@@ -68,10 +68,11 @@ def request(session: Session, asked: Request, policy: Policy, *, now: datetime) 
     newsletters = _newsletters(session, asked.newsletter_ids)
     subscriber = _subscriber(session, asked, policy, now=now)
     existing = {row.newsletter_id: row for row in subscriptions(session, subscriber.id)}
+    suppressed = _is_suppressed(session, subscriber.suppression_key)  # then this is their way back, active or not
     fresh = []
     for newsletter in newsletters:
         subscription = existing.get(newsletter.id)
-        if subscription is not None and subscription.status is SubscriptionStatus.ACTIVE:
+        if subscription is not None and subscription.status is SubscriptionStatus.ACTIVE and not suppressed:
             _say_already_subscribed(session, subscriber, subscription, asked.language, now=now)
         else:
             fresh.append(newsletter)
@@ -89,18 +90,30 @@ def _newsletters(session: Session, ids: Sequence[int]) -> list[Newsletter]:
     return rows
 
 
+def _is_suppressed(session: Session, key: str) -> bool:
+    return bool(session.scalar(select(exists().where(col(Suppression.suppression_key) == key))))
+
+
 def _subscriber(session: Session, asked: Request, policy: Policy, *, now: datetime) -> Subscriber:
-    """Return the subscriber of the address, made if there is none; two requests at once make one."""
+    """Return the subscriber of the address, made if there is none, and locked: two requests at once take turns."""
     fresh = {
         "address": asked.address.text,
         "address_key": asked.address.key,
         "suppression_key": suppression_key(policy.secret, asked.address.key),
         "language": asked.language,
-        "zone": asked.zone,
+        "zone": _zone_or_none(asked.zone),
         "created_at": now,
     }
     db.insert_new(session, Subscriber, [fresh])
-    return find(session, asked.address)
+    return find(session, asked.address, lock=True)
+
+
+def _zone_or_none(zone: str) -> str:
+    """Return the zone that a browser told, or "" for one that does not exist: no reason to send anybody away."""
+    try:
+        return zone and schedule.zone(zone).key
+    except BadInput:
+        return ""
 
 
 def _may_ask_again(session: Session, subscriber_id: int, *, now: datetime) -> bool:
@@ -137,7 +150,8 @@ def _make_pending(session: Session, subscription: Subscription | None, newslette
             created_at=consent.requested_at,
         )
     subscription.status = advance_subscription(subscription.status, SubscriptionEvent.REQUEST)
-    subscription.consent_id = consent.id
+    if subscription.status is SubscriptionStatus.PENDING:  # what is active keeps the evidence it became so by
+        subscription.consent_id = consent.id
     session.add(subscription)
     return subscription
 
@@ -199,11 +213,19 @@ def confirm(session: Session, consent_id: int, links: Links, *, ip: str = "", no
     confirmed = [row for row in asked_for if _confirm_one(row, consent, now=now)]
     if consent.confirmed_at is None and any(row.status is SubscriptionStatus.ACTIVE for row in asked_for):
         consent.confirmed_at, consent.confirmed_ip = now, ip  # also where another request of theirs was confirmed before
-    if confirmed:
-        session.execute(delete(Suppression).where(col(Suppression.suppression_key) == subscriber.suppression_key))
+        _lift_suppression(session, subscriber, consent)
     for subscription in confirmed:
         _welcome(session, subscriber, subscription, links, now=now)
     return look_at_request(session, consent_id)
+
+
+def _lift_suppression(session: Session, subscriber: Subscriber, consent: Consent) -> None:
+    """Take the address off the list it was put on before this request: it is their own, and confirmed."""
+    earlier = (
+        col(Suppression.suppression_key) == subscriber.suppression_key,
+        col(Suppression.created_at) <= consent.requested_at,
+    )
+    session.execute(delete(Suppression).where(*earlier))
 
 
 def _confirm_one(subscription: Subscription, consent: Consent, *, now: datetime) -> bool:
@@ -251,9 +273,9 @@ def add_recorded(session: Session, asked: Request, policy: Policy, *, now: datet
 
     Only where nothing is known yet: who left, or is suppressed, comes back by their own double opt-in alone.
     """
-    subscriber = _subscriber(session, asked, policy, now=now)
-    if session.scalar(select(exists().where(col(Suppression.suppression_key) == subscriber.suppression_key))):
+    if _is_suppressed(session, suppression_key(policy.secret, asked.address.key)):
         return []
+    subscriber = _subscriber(session, asked, policy, now=now)
     known = {row.newsletter_id for row in subscriptions(session, subscriber.id)}
     fresh = [row for row in _newsletters(session, asked.newsletter_ids) if row.id not in known]
     if not fresh:

@@ -38,7 +38,8 @@ def look_at(session: Session, subscription_id: int) -> Membership:
 def unsubscribe(session: Session, subscription_id: int, *, by: str, now: datetime) -> Membership:
     """End a subscription: at once, also for mails already queued. Doing it twice changes nothing more."""
     seen = look_at(session, subscription_id)
-    row = session.scalars(select(Subscription).where(col(Subscription.id) == subscription_id).with_for_update()).one()
+    locked = select(Subscription).where(col(Subscription.id) == subscription_id).with_for_update()
+    row = session.scalars(locked.execution_options(populate_existing=True)).one()  # as it is now, not as it was looked at
     after = advance_subscription(row.status, SubscriptionEvent.UNSUBSCRIBE)
     if after is row.status:
         return seen

@@ -13,9 +13,10 @@ from newsletter.models import Consent, Delivery, Newsletter, Subscriber, Subscri
 from newsletter.subscribers.addresses import Address
 
 
-def find(session: Session, address: Address) -> Subscriber:
-    """Return the subscriber of an address; raises NotFound."""
-    row = session.scalars(select(Subscriber).where(col(Subscriber.address_key) == address.key)).one_or_none()
+def find(session: Session, address: Address, *, lock: bool = False) -> Subscriber:
+    """Return the subscriber of an address, locked where wanted; raises NotFound."""
+    wanted = select(Subscriber).where(col(Subscriber.address_key) == address.key)
+    row = session.scalars(wanted.with_for_update(key_share=True) if lock else wanted).one_or_none()
     if row is None:
         raise NotFound(f"{address.text} is no subscriber.")
     return row
@@ -24,7 +25,7 @@ def find(session: Session, address: Address) -> Subscriber:
 def subscriptions(session: Session, subscriber_id: int) -> Sequence[Subscription]:
     """Return a subscriber's subscriptions, locked: a confirmation and a departure at once take turns."""
     wanted = select(Subscription).where(col(Subscription.subscriber_id) == subscriber_id).order_by(col(Subscription.id))
-    return session.scalars(wanted.with_for_update()).all()
+    return session.scalars(wanted.with_for_update().execution_options(populate_existing=True)).all()
 
 
 def show(session: Session, address: Address) -> dict[str, Any]:
