@@ -49,6 +49,7 @@ def due_periods(session: Session, newsletter: Newsletter, cadence: Cadence, *, n
     if cadence is Cadence.WEEKLY:
         first -= timedelta(days=6)
     periods = {period_of(cadence, day) for day in schedule.days_between(first, now.date())}
+    periods = {period for period in periods if period.last_day >= newsletter.created_at.date()}
     wanted = (Issue.newsletter_id == newsletter.id, Issue.cadence == cadence, col(Issue.first_day) >= first - LATE)
     tried = set(session.scalars(select(col(Issue.first_day)).where(*wanted)))  # type: ignore[arg-type]  # comparisons of columns
     open_periods = sorted((period for period in periods if period.first_day not in tried), key=lambda period: period.first_day)
@@ -91,7 +92,11 @@ def assemble(session: Session, newsletter: Newsletter, cadence: Cadence, day: da
 
 
 def _find_or_start(session: Session, newsletter: Newsletter, period: Period, cadence: Cadence, *, now: datetime) -> Issue:
-    """Return the issue of the period, locked; two that start it at once agree on one."""
+    """Return the issue of the period, locked; two that start it at once agree on one.
+
+    The newsletter is locked as well: two of its issues that are made at once would choose the same late paper.
+    """
+    session.execute(select(col(Newsletter.id)).where(col(Newsletter.id) == newsletter.id).with_for_update(key_share=True))
     fresh = {
         "newsletter_id": newsletter.id,
         "cadence": cadence,
@@ -104,7 +109,7 @@ def _find_or_start(session: Session, newsletter: Newsletter, period: Period, cad
     }
     db.insert_new(session, Issue, [fresh])
     key = (col(Issue.newsletter_id) == newsletter.id, col(Issue.cadence) == cadence, col(Issue.first_day) == period.first_day)
-    return session.scalars(select(Issue).where(*key).with_for_update()).one()
+    return session.scalars(select(Issue).where(*key).with_for_update().execution_options(populate_existing=True)).one()
 
 
 def _candidates(session: Session, newsletter: Newsletter, issue: Issue) -> list[Candidate]:

@@ -52,7 +52,8 @@ def finish(session: Session, *, now: datetime) -> int:
 
 
 def _locked(session: Session, issue_id: int) -> Issue:
-    issue = session.scalars(select(Issue).where(col(Issue.id) == issue_id).with_for_update()).one_or_none()
+    locked = select(Issue).where(col(Issue.id) == issue_id).with_for_update().execution_options(populate_existing=True)
+    issue = session.scalars(locked).one_or_none()
     if issue is None:
         raise NotFound(f"There is no issue {issue_id}.")
     return issue
