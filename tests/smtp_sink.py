@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from email import message_from_bytes, policy
 
 _MESSAGE_ID = re.compile(rb"^message-id:\s*(<[^>]*>)", re.IGNORECASE | re.MULTILINE)
 _SUBJECT = re.compile(rb"^subject:\s*(.*)$", re.IGNORECASE | re.MULTILINE)
@@ -20,6 +21,7 @@ class Taken:
     message_id: str
     subject: str
     at: float  # seconds, monotonic
+    content: bytes = field(repr=False)
 
 
 @dataclass
@@ -35,12 +37,17 @@ class Sink:
         """Return who was reached, in order, as often as they were."""
         return [message.recipient for message in self.taken]
 
+    def text(self, number: int) -> str:
+        """Return the plain text of a message."""
+        part = message_from_bytes(self.taken[number].content, policy=policy.default).get_body(("plain",))
+        return part.get_content()
+
     def take(self, recipient: str, content: bytes) -> None:
         """Keep a message."""
         message_id, subject = (
             found[1].decode().strip() if (found := each.search(content)) else "" for each in (_MESSAGE_ID, _SUBJECT)
         )
-        self.taken.append(Taken(recipient, message_id, subject, time.monotonic()))
+        self.taken.append(Taken(recipient, message_id, subject, time.monotonic(), content))
         self.on_message(self)
 
 

@@ -13,7 +13,7 @@ from fastapi.testclient import TestClient
 from installation import BASE_URL, Installation, add_readers, eventually, installed
 from redis import Redis
 from smtp_sink import Sink, running
-from sqlalchemy import func, select, update
+from sqlalchemy import func, select, text, update
 from sqlmodel import col
 
 from newsletter import deliveries, wiring
@@ -102,6 +102,11 @@ class Floor:
         leased = update(Delivery).where(col(Delivery.lease_until).is_not(None))
         with self.make.sessions.begin() as session:
             session.execute(leased.values(lease_until=utcnow() - timedelta(seconds=1)))
+
+    def break_database(self) -> None:
+        """Take the outbox away, under everybody's feet."""
+        with self.make.sessions.begin() as session:
+            session.execute(text("ALTER TABLE deliveries RENAME TO gone"))
 
     def explain(self) -> str:
         """Say how it stands, for a test that waited in vain."""
