@@ -113,11 +113,14 @@ _DELIVERY_MOVES = {
     **{(status, DeliveryEvent.REFUSE): DeliveryStatus.FAILED for status in (*_WAITING, DeliveryStatus.CLAIMED)},
     (DeliveryStatus.CLAIMED, DeliveryEvent.GIVE_BACK): DeliveryStatus.QUEUED,
     (DeliveryStatus.CLAIMED, DeliveryEvent.BEGIN): DeliveryStatus.SENDING,
+    # Its connection or its worker's journal shows that its content never left.
+    (DeliveryStatus.SENDING, DeliveryEvent.GIVE_BACK): DeliveryStatus.QUEUED,
     (DeliveryStatus.SENDING, DeliveryEvent.ACCEPT): DeliveryStatus.SENT,
     (DeliveryStatus.SENDING, DeliveryEvent.PUT_OFF): DeliveryStatus.DEFERRED,
     (DeliveryStatus.SENDING, DeliveryEvent.REFUSE): DeliveryStatus.FAILED,
     (DeliveryStatus.SENDING, DeliveryEvent.LOSE): DeliveryStatus.UNKNOWN,
     # The answer came to light after all: no resend.
+    (DeliveryStatus.QUEUED, DeliveryEvent.ACCEPT): DeliveryStatus.SENT,
     (DeliveryStatus.UNKNOWN, DeliveryEvent.ACCEPT): DeliveryStatus.SENT,
     (DeliveryStatus.UNKNOWN, DeliveryEvent.PUT_OFF): DeliveryStatus.DEFERRED,
     (DeliveryStatus.UNKNOWN, DeliveryEvent.REFUSE): DeliveryStatus.FAILED,

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import bindparam, func, or_, select, text, update
+from sqlalchemy import String, Subquery, and_, bindparam, case, cast, func, literal, null, or_, select, text, update
 from sqlmodel import Session, col
 from sqlmodel.sql.sqltypes import UTCDateTime
 
@@ -68,7 +68,7 @@ class Recovered:
 def claim(session: Session, lane: Lane, *, worker: str, limit: int, now: datetime) -> list[Claimed]:
     """Take up to `limit` due deliveries of a lane, the longest due first, so that no other worker gets them.
 
-    What is no longer worth sending is left to `recover`.
+    What is no longer worth sending is left to `recover`. One statement.
     """
     due = (
         select(col(Delivery.id))
@@ -76,161 +76,161 @@ def claim(session: Session, lane: Lane, *, worker: str, limit: int, now: datetim
         .order_by(col(Delivery.due_at), col(Delivery.id))
         .limit(limit)
         .with_for_update(skip_locked=True)
+        .cte("due")
     )
-    ids = list(session.scalars(due))
-    if not ids:
-        return []
     values = {"status": DeliveryStatus.CLAIMED, "claimed_by": worker, "lease_until": now + CLAIM_LEASE, "updated_at": now}
-    session.execute(update(Delivery).where(col(Delivery.id).in_(ids)).values(values))
     columns = [getattr(Delivery, name) for name in Claimed.__dataclass_fields__]
-    rows = session.execute(select(*columns).where(col(Delivery.id).in_(ids)))
-    return sorted((Claimed(*row) for row in rows), key=lambda row: ids.index(row.id))
+    taken = update(Delivery).where(col(Delivery.id).in_(select(due.c.id))).values(values)
+    rows = session.execute(taken.returning(*columns, col(Delivery.due_at)).execution_options(synchronize_session=False))
+    ranked = sorted(rows, key=lambda row: (row[-1], row[0]))
+    return [Claimed(*row[:-1]) for row in ranked]
 
 
 def begin(session: Session, ids: Sequence[int], *, worker: str, now: datetime) -> set[int]:
     """Take the last look, move what is still owed into the window, skip the rest; return the ids to send now.
 
-    A delivery whose claim ran out, or that somebody else took, is not among them.
+    A delivery whose claim ran out, or that somebody else took, is not among them. One statement.
     """
-    reasons = _why_not_owed(session, ids, today=now.date())
-    for reason in set(reasons.values()):
-        gone = [delivery_id for delivery_id, why in reasons.items() if why == reason]
-        _move(
-            session,
-            gone,
-            DeliveryEvent.SKIP,
-            worker=worker,
-            now=now,
-            also={"reason": reason, "claimed_by": "", "lease_until": None},
-        )
-    owed = [delivery_id for delivery_id in ids if delivery_id not in reasons]
-    also = {"lease_until": now + SENDING_LEASE, "attempts": col(Delivery.attempts) + 1}
-    return _move(session, owed, DeliveryEvent.BEGIN, worker=worker, now=now, also=also)
-
-
-def _move(  # noqa: PLR0913 -- who moves what where, and what is written beside it
-    session: Session, ids: Sequence[int], event: DeliveryEvent, *, worker: str, now: datetime, also: Mapping[str, Any]
-) -> set[int]:
-    """Advance claimed deliveries of this worker whose lease still runs; return the ids that moved."""
     if not ids:
         return set()
-    after = advance_delivery(DeliveryStatus.CLAIMED, event)
-    statement = (
+    look = _last_look(ids, today=now.date())
+    owed = look.c.reason == ""
+    moved = (
         update(Delivery)
         .where(
-            col(Delivery.id).in_(ids),
+            col(Delivery.id) == look.c.id,
             col(Delivery.status) == DeliveryStatus.CLAIMED,
             col(Delivery.claimed_by) == worker,
             col(Delivery.lease_until) > now,
         )
-        .values({"status": after, "updated_at": now, **also})
-        .returning(col(Delivery.id))
+        .values(
+            status=case((owed, _BEGUN), else_=_SKIPPED),
+            reason=look.c.reason,
+            attempts=col(Delivery.attempts) + case((owed, 1), else_=0),
+            claimed_by=case((owed, worker), else_=""),
+            lease_until=case((owed, now + SENDING_LEASE), else_=null()),
+            updated_at=now,
+        )
+        .returning(col(Delivery.id), col(Delivery.status))
         .execution_options(synchronize_session=False)
     )
-    return set(session.scalars(statement))
+    return {delivery_id for delivery_id, status in session.execute(moved) if status is DeliveryStatus.SENDING}
 
 
-@dataclass(frozen=True)
-class Standing:
-    """What the last look sees of a delivery: all that can make it not owed any more."""
-
-    kind: DeliveryKind
-    suppressed: str | None
-    subscription: SubscriptionStatus | None
-    paused_until: date | None
-    issue: IssueStatus | None
+_STATUS = Delivery.__table__.c.status.type  # type: ignore[attr-defined]  # SQLModel does not declare it
+_BEGUN = literal(advance_delivery(DeliveryStatus.CLAIMED, DeliveryEvent.BEGIN), _STATUS)
+_SKIPPED = literal(advance_delivery(DeliveryStatus.CLAIMED, DeliveryEvent.SKIP), _STATUS)
 
 
-def _why_not_owed(session: Session, ids: Sequence[int], *, today: date) -> dict[int, str]:
-    """Return for each delivery that is not owed any more why."""
-    rows = session.execute(
-        select(
-            col(Delivery.id),
-            col(Delivery.kind),
-            col(Suppression.reason),
-            col(Subscription.status),
-            col(Subscription.paused_until),
-            col(Issue.status),
-        )
+def _last_look(ids: Sequence[int], *, today: date) -> Subquery:
+    """Select each delivery's id and why it is not owed any more, "" if it is."""
+    kind, unsubscribed = col(Delivery.kind), col(Subscription.status).is_distinct_from(SubscriptionStatus.ACTIVE)
+    is_digest = kind == DeliveryKind.DIGEST
+    why = case(
+        # A confirmation goes even to the suppressed: they asked just now, and it is their own way back.
+        (kind.in_((DeliveryKind.ALARM, DeliveryKind.CONFIRM)), ""),
+        (col(Suppression.reason).is_not(None), "suppressed: " + cast(col(Suppression.reason), String)),
+        (and_(kind != DeliveryKind.GOODBYE, unsubscribed), "unsubscribed"),
+        (col(Issue.status) == IssueStatus.CANCELLED, "issue cancelled"),
+        (and_(is_digest, col(Subscription.paused_until) > today), "paused until " + cast(col(Subscription.paused_until), String)),
+        else_="",
+    )
+    return (
+        select(col(Delivery.id).label("id"), why.label("reason"))
         .select_from(Delivery)
         .outerjoin(Subscription, col(Subscription.id) == col(Delivery.subscription_id))
         .outerjoin(Subscriber, col(Subscriber.id) == col(Delivery.subscriber_id))
         .outerjoin(Suppression, col(Suppression.suppression_key) == col(Subscriber.suppression_key))
         .outerjoin(Issue, col(Issue.id) == col(Delivery.issue_id))
         .where(col(Delivery.id).in_(ids))
+        .subquery("look")
     )
-    return {row[0]: why for row in rows if (why := not_owed(Standing(*row[1:]), today=today))}
-
-
-# A confirmation goes even to the suppressed: they asked just now, and it is their own way back.
-_ALWAYS_OWED = (DeliveryKind.ALARM, DeliveryKind.CONFIRM)
-
-
-def not_owed(seen: Standing, *, today: date) -> str:
-    """Return why a delivery is not owed any more, "" if it is."""
-    if seen.kind in _ALWAYS_OWED:
-        return ""
-    reasons = {
-        f"suppressed: {seen.suppressed}": seen.suppressed is not None,
-        "unsubscribed": seen.kind is not DeliveryKind.GOODBYE and seen.subscription is not SubscriptionStatus.ACTIVE,
-        "issue cancelled": seen.issue is IssueStatus.CANCELLED,
-        f"paused until {seen.paused_until}": seen.kind is DeliveryKind.DIGEST and (seen.paused_until or today) > today,
-    }
-    return next((reason for reason, holds in reasons.items() if holds), "")
 
 
 def give_back(session: Session, ids: Sequence[int], *, worker: str, now: datetime) -> None:
     """Put claimed deliveries that were not begun back into the queue."""
-    _move(session, ids, DeliveryEvent.GIVE_BACK, worker=worker, now=now, also={"claimed_by": "", "lease_until": None})
+    mine = (col(Delivery.id).in_(ids), col(Delivery.status) == DeliveryStatus.CLAIMED, col(Delivery.claimed_by) == worker)
+    after = advance_delivery(DeliveryStatus.CLAIMED, DeliveryEvent.GIVE_BACK)
+    free = update(Delivery).where(*mine).values(status=after, claimed_by="", lease_until=None, updated_at=now)
+    session.execute(free.execution_options(synchronize_session=False))
 
 
 def record(session: Session, outcomes: Sequence[Outcome], *, worker: str, now: datetime) -> None:
-    """Write down what became of the deliveries in the window.
+    """Write down what became of the deliveries in the window. One statement on PostgreSQL.
 
     An answer that comes after the lease ran out still counts: unknown becomes sent without a second mail.
     """
-    for event in {outcome.event for outcome in outcomes}:
-        after = advance_delivery(DeliveryStatus.SENDING, event)
-        rows = [_outcome_row(outcome, now=now) for outcome in outcomes if outcome.event is event]
-        statement = (
-            update(Delivery.__table__)  # type: ignore[attr-defined]  # Core: one statement, many parameters
-            .where(
-                col(Delivery.id) == bindparam("row_id"),
-                or_(*(col(Delivery.status) == old for old in before(event, after))),
-                col(Delivery.claimed_by) == worker,
-            )
-            .values(
-                status=after,
-                updated_at=now,
-                lease_until=None,
-                due_at=func.coalesce(bindparam("again_at", type_=UTCDateTime()), col(Delivery.due_at)),
-                **{name: bindparam(f"new_{name}") for name in _RECORDED},
-            )
-        )
-        session.connection().execute(statement, rows)
+    if not outcomes:
+        return
+    rows = [_outcome_row(outcome, now=now) for outcome in outcomes]
+    if session.get_bind().dialect.name == "postgresql":
+        columns = {name: [row[name] for row in rows] for name in rows[0]}
+        session.connection().execute(_RECORD_ALL, {**columns, "worker": worker, "now": now, "moves": _MOVES})
+    else:
+        session.connection().execute(_RECORD_EACH, [{**row, "worker": worker, "now": now} for row in rows])
 
 
-_RECORDED = ("sent_at", "reason", "reply_code", "reply_enhanced", "reply_text", "reply_phase", "reply_server")
+# The columns of an outcome as it is recorded, with their types on PostgreSQL.
+_RECORDED = {
+    "row_id": "bigint",
+    "event": "text",
+    "after": "text",
+    "again_at": "timestamptz",
+    "sent_at": "timestamptz",
+    "reason": "text",
+    "reply_code": "integer",
+    "reply_enhanced": "text",
+    "reply_text": "text",
+    "reply_phase": "text",
+    "reply_server": "text",
+}
+_SET = ", ".join(f"{name} = {{0}}{name}" for name in list(_RECORDED)[4:])
+# Which (event, state) pairs end as the event ends what is being sent; any other pair leaves the row as it is.
+_MOVES = [
+    f"{event} {status}" for event in DeliveryEvent for status in before(event, advance_delivery(DeliveryStatus.SENDING, event))
+]
+# Both statements are made of the names above and of states alone.
+_RECORD_ALL = text(  # what a worker lets go of, nobody holds; a resend keeps its worker, whose late answer still counts
+    "UPDATE deliveries AS d SET status = m.after, updated_at = :now, lease_until = NULL,"  # noqa: S608
+    " claimed_by = CASE WHEN m.after = 'queued' THEN '' ELSE d.claimed_by END,"
+    f" due_at = coalesce(m.again_at, d.due_at), {_SET.format('m.')} FROM unnest("
+    + ", ".join(f"CAST(:{name} AS {kind}[])" for name, kind in _RECORDED.items())
+    + f") AS m({', '.join(_RECORDED)})"
+    " WHERE d.id = m.row_id AND d.claimed_by = :worker AND m.event || ' ' || d.status = ANY(:moves)"
+)
+_RECORD_EACH = text(
+    "UPDATE deliveries SET status = :after, updated_at = :now, lease_until = NULL,"  # noqa: S608
+    " claimed_by = CASE WHEN :after = 'queued' THEN '' ELSE claimed_by END,"
+    f" due_at = coalesce(:again_at, due_at), {_SET.format(':')}"
+    " WHERE id = :row_id AND claimed_by = :worker AND :event || ' ' || status IN ("
+    + ", ".join(f"'{move}'" for move in _MOVES)
+    + ")"
+).bindparams(*(bindparam(name, type_=UTCDateTime()) for name in ("now", "again_at", "sent_at")))
 _NO_REPLY = Reply(0, "", "", "", "")
 
 
 def _outcome_row(outcome: Outcome, *, now: datetime) -> dict[str, Any]:
     reply = outcome.reply or _NO_REPLY
-    values = {
+    return {
+        "row_id": outcome.delivery_id,
+        "event": outcome.event.value,
+        "after": advance_delivery(DeliveryStatus.SENDING, outcome.event).value,
+        "again_at": now + outcome.again_in if outcome.event is DeliveryEvent.PUT_OFF else None,
         "sent_at": now if outcome.event is DeliveryEvent.ACCEPT else None,
-        "reason": one_line(outcome.reason)[:500],
+        "reason": one_line(outcome.reason)[:500] if outcome.reason else "",
         "reply_code": reply.code,
         "reply_enhanced": reply.enhanced,
         "reply_text": one_line(reply.text)[:500],  # a control character that PostgreSQL refuses would undo the whole window
         "reply_phase": reply.phase,
         "reply_server": reply.server,
     }
-    again_at = now + outcome.again_in if outcome.event is DeliveryEvent.PUT_OFF else None
-    return {"row_id": outcome.delivery_id, "again_at": again_at, **{f"new_{name}": value for name, value in values.items()}}
 
 
-def recover(session: Session, *, hold_unknown: bool, now: datetime) -> Recovered:
-    """Sweep: give back claims that ran out, call begun ones unknown, then resend each once while it is worth it, or hold it."""
+def recover(session: Session, *, hold_unknown: bool, late_news: timedelta = timedelta(), now: datetime) -> Recovered:
+    """Sweep: give back claims that ran out, call begun ones unknown, then resend each once while it is worth it, or hold it.
+
+    `late_news` is how long an unknown waits for its answer to come to light before it is sent again.
+    """
 
     def sweep(event: DeliveryEvent, source: DeliveryStatus, *conditions: Any, **values: Any) -> int:  # noqa: ANN401 -- SQL expressions
         new = {"status": advance_delivery(source, event), "updated_at": now, "claimed_by": "", "lease_until": None, **values}
@@ -253,7 +253,14 @@ def recover(session: Session, *, hold_unknown: bool, now: datetime) -> Recovered
         held=sweep(DeliveryEvent.HOLD, DeliveryStatus.UNKNOWN, *(() if hold_unknown else (no_more,)), **kept_worker),
         resent=0
         if hold_unknown
-        else sweep(DeliveryEvent.RESEND, DeliveryStatus.UNKNOWN, resends=col(Delivery.resends) + 1, due_at=now),
+        else sweep(
+            DeliveryEvent.RESEND,
+            DeliveryStatus.UNKNOWN,
+            col(Delivery.updated_at) <= now - late_news,
+            resends=col(Delivery.resends) + 1,
+            due_at=now,
+            **kept_worker,
+        ),
         too_late=sum(
             sweep(DeliveryEvent.REFUSE, waiting, col(Delivery.give_up_at) < now, **late)
             for waiting in (DeliveryStatus.QUEUED, DeliveryStatus.DEFERRED)
