@@ -4,64 +4,16 @@ The standard library opens it (EHLO, AUTH) but does not send: `smtplib.sendmail`
 from one that was never due.
 """
 
-import re
 import smtplib
 import socket
 import ssl
 from contextlib import suppress
-from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Literal
 
 from newsletter.errors import RelayUnavailable, Reply, SettingsError
+from newsletter.mail.smtp.relay import Relay
+from newsletter.mail.smtp.replies import CLOSING, OK, READY, make_reply, one_line
 
-_ENHANCED = re.compile(r"([245])\.\d{1,3}\.\d{1,3}(?!\S)")
-_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 _BLOCK = 1 << 16  # bytes handed to the socket at once; each has its own time-out
-_TEXT = 1000  # characters kept of what a server says
-READY, OK, CLOSING = 220, 250, 421  # 421 may be the answer to anything (RFC 5321 section 3.8)
-
-
-@dataclass(frozen=True)
-class Timeouts:
-    """Seconds to wait for each answer: RFC 5321 section 4.5.3.2. A shorter wait after the dot makes duplicates."""
-
-    connect: float = 30
-    greeting: float = 300
-    command: float = 300
-    data: float = 120
-    block: float = 180
-    dot: float = 600
-    quit: float = 5
-
-
-@dataclass(frozen=True)
-class Relay:
-    """The mail server that takes our mail, and how to talk to it."""
-
-    host: str
-    port: int = 587
-    username: str = ""  # empty: no AUTH
-    password: str = field(default="", repr=False)
-    security: Literal["none", "starttls", "tls"] = "starttls"
-    helo: str = ""  # the name we go by; empty: this machine's
-    ca_file: Path | None = None  # certificates to trust instead of the system's
-    messages_per_connection: int = 100
-    timeouts: Timeouts = Timeouts()
-
-    @property
-    def name(self) -> str:
-        """Host and port, as replies name the server."""
-        return f"{self.host}:{self.port}"
-
-    def tls_context(self) -> ssl.SSLContext | None:
-        """Return what checks the relay's certificate; raises SettingsError where the certificates to trust cannot be read."""
-        if self.security == "none":
-            return None
-        try:
-            return ssl.create_default_context(cafile=self.ca_file)
-        except OSError as error:
-            raise SettingsError(f"{self.ca_file}: {error}", hint="Name a PEM file of certificates to trust.") from None
 
 
 class Lost(Exception):
@@ -116,7 +68,7 @@ class Connection:
         except (OSError, smtplib.SMTPException) as error:
             raise self._lost(phase, str(error)) from None
         if code < 0:
-            raise self._lost(phase, f"the server said {_one_line(text.decode('utf-8', 'replace'))!r}")
+            raise self._lost(phase, f"the server said {one_line(text.decode('utf-8', 'replace'))!r}")
         if code == CLOSING:
             self.close()
         return self._reply(phase, code, text)
@@ -212,19 +164,4 @@ class Connection:
         return Lost(self._reply(phase, 0, text))
 
     def _reply(self, phase: str, code: int, text: bytes | str) -> Reply:
-        words = text.decode("utf-8", "replace") if isinstance(text, bytes) else text
-        enhanced, words = _split(code, words)
-        return Reply(code, enhanced, _one_line(words), self._relay.name, phase)
-
-
-def _split(code: int, text: str) -> tuple[str, str]:
-    """Return the enhanced code (RFC 3463, empty if none) and the text without it; each line may repeat it."""
-    found = _ENHANCED.match(text)
-    if not found or found[1] != str(code)[0]:
-        return "", text
-    return found[0], " ".join(line.removeprefix(found[0]) for line in text.split("\n"))
-
-
-def _one_line(text: str) -> str:
-    """Return a server's words without control characters, cut where they grow long."""
-    return " ".join(_CONTROL.sub(" ", text).split())[:_TEXT]
+        return make_reply(code, text, server=self._relay.name, phase=phase)

@@ -8,13 +8,15 @@ whether the message was taken.
 from contextlib import suppress
 from typing import NoReturn, Self
 
-from newsletter.errors import AnswerLost, BadInput, Deferred, Refused, RelayUnavailable, Reply
+from newsletter.errors import AnswerLost, Deferred, Refused, RelayUnavailable, Reply
 from newsletter.mail.headers import needs_smtputf8, wire_address
+from newsletter.mail.smtp.content import on_the_wire
+from newsletter.mail.smtp.relay import Relay
+from newsletter.mail.smtp.replies import CLOSING, OK, START_CONTENT
 from newsletter.mail.transports.base import OutgoingMessage
-from newsletter.mail.transports.connection import CLOSING, OK, Connection, Lost, Relay
+from newsletter.mail.transports.connection import Connection, Lost
 
 _RECIPIENT_TAKEN = {250, 251, 252}
-_START_CONTENT = 354
 _TOO_BIG = 552
 
 
@@ -44,7 +46,7 @@ class Smtp:
 
     def send(self, message: OutgoingMessage) -> Reply:
         """Hand the message over; see `Transport.send`. Raises BadAddress for an envelope that cannot be written."""
-        content = _on_the_wire(message.content)
+        content = on_the_wire(message.content)
         sender = wire_address(message.sender) if message.sender else ""
         message = OutgoingMessage(sender, wire_address(message.recipient), message.content)
         try:
@@ -128,7 +130,7 @@ class Smtp:
             reply = connection.ask("data", "DATA", timeout=self._relay.timeouts.data)
         except Lost as lost:
             raise Deferred(lost.reply) from None
-        if reply.code != _START_CONTENT:
+        if reply.code != START_CONTENT:
             self._refuse(reply)
 
     def _hand_over(self, connection: Connection, content: bytes) -> Reply:
@@ -173,18 +175,3 @@ def _needs_smtputf8(message: OutgoingMessage) -> bool:
     if needs_smtputf8(message.sender) or needs_smtputf8(message.recipient):
         return True
     return not message.content.isascii() and not message.content.partition(b"\r\n\r\n")[0].isascii()
-
-
-def _on_the_wire(content: bytes) -> bytes:
-    """Return the content with its dots doubled (RFC 5321 section 4.5.2) and the dot that ends it.
-
-    Raises BadInput for a bare CR or LF: servers disagree about where a message with one ends.
-    """
-    pairs = content.count(b"\r\n")
-    if content.count(b"\r") != pairs or content.count(b"\n") != pairs:
-        raise BadInput("the message has a bare CR or LF", hint="End every line with CRLF.")
-    if content.startswith(b"."):
-        content = b"." + content
-    if b"\r\n." in content:
-        content = content.replace(b"\r\n.", b"\r\n..")
-    return content + (b".\r\n" if content.endswith(b"\r\n") else b"\r\n.\r\n")
