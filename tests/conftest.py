@@ -4,8 +4,12 @@ import ipaddress
 import sys
 
 import pytest
+from hypothesis import settings
 
 pytest_plugins = ["fixtures_servers", "fixtures_database"]
+
+settings.register_profile("tests", deadline=None)  # an example may be the first to import something, on a busy machine
+settings.load_profile("tests")
 
 LOCAL_NAMES = {"localhost", "ip6-localhost", ""}
 
