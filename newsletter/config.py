@@ -36,6 +36,13 @@ class UnknownPolicy(StrEnum):
     HOLD = "hold"  # at most once: the operator decides
 
 
+class Signing(StrEnum):
+    """Who puts the DKIM signature on a mail."""
+
+    AUTO = "auto"  # we do, where the domain of the From address has an active key
+    RELAY = "relay"  # the relay does, and we never
+
+
 class SmtpSettings(BaseModel):
     """The relay that takes our mail."""
 
@@ -67,6 +74,7 @@ class Settings(BaseSettings):
     operator_email: str = ""  # alarms go here
     bounce_domain: str = ""  # where bounces come back, one address a delivery; empty: to the newsletter's own address
     smtp: SmtpSettings = SmtpSettings()
+    dkim: Signing = Signing.AUTO
     unknown_policy: UnknownPolicy = UnknownPolicy.RESEND_ONCE
     huggingface_url: str = "https://huggingface.co"
     confirm_hours: Annotated[int, Field(ge=1, le=168)] = 72
@@ -97,6 +105,11 @@ class Settings(BaseSettings):
     def database(self) -> str:
         """The database's URL; SQLite in the data folder unless one is set."""
         return self.database_url or f"sqlite:///{self.data_dir / 'newsletter.sqlite3'}"
+
+    @property
+    def dkim_folder(self) -> Path:
+        """Where the signing keys are, a folder a domain."""
+        return self.data_dir / "dkim"
 
     @property
     def broker(self) -> str:

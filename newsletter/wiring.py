@@ -1,18 +1,19 @@
 """From settings to parts: the one place where what is configured becomes what runs."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import structlog
 
 from newsletter import db
-from newsletter.config import Settings
+from newsletter.config import Settings, Signing
 from newsletter.db import Sessions
 from newsletter.tokens import Keyring, Links
 
 if TYPE_CHECKING:  # imported where they are made: commands that need none of them start quickly
     from newsletter.deliveries import Mailer
+    from newsletter.mail.dkim import Signer
     from newsletter.mail.transports import Transport
     from newsletter.sources import Source
     from newsletter.subscribers import Policy
@@ -47,6 +48,13 @@ def policy_of(settings: Settings) -> "Policy":
     return Policy(secret=settings.keys()[-1], confirm_within=timedelta(hours=settings.confirm_hours))
 
 
+def signers_of(settings: Settings) -> "Callable[[], Mapping[str, Signer]]":
+    """Return what gives the signer of each domain with an active key; none where signing is left to the relay."""
+    from newsletter.mail.keys import ActiveKeys
+
+    return dict if settings.dkim is Signing.RELAY else ActiveKeys(settings.dkim_folder)
+
+
 def mailer_of(settings: Settings) -> "Mailer":
     """Return what makes the bytes of mails."""
     from newsletter.deliveries import Mailer, MailerSettings
@@ -57,6 +65,7 @@ def mailer_of(settings: Settings) -> "Mailer":
             bounce_domain=settings.bounce_domain,
             operator_sender=settings.operator_email,
             postal_address=settings.postal_address,
+            signers=signers_of(settings),
         )
     )
 

@@ -5,7 +5,7 @@ import sys
 import typer
 
 from newsletter import __version__
-from newsletter.cli import days, newsletters, people, running
+from newsletter.cli import days, dkim, newsletters, people, running
 from newsletter.errors import DatabaseError, NewsletterError
 
 app = typer.Typer(
@@ -22,6 +22,7 @@ running.register(app)
 newsletters.register(app)
 days.register(app)
 people.register(app)
+dkim.register(app)
 
 
 def _show_version(wanted: bool) -> None:

@@ -7,7 +7,7 @@ never changes. Making one message is splicing.
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any
 
 import structlog
@@ -19,7 +19,8 @@ from newsletter.deliveries.ledger import Claimed
 from newsletter.errors import NewsletterError, NotFound
 from newsletter.mail import compose, emails
 from newsletter.mail.compose import Mailbox, MessageHeaders, Prepared, Selection
-from newsletter.mail.headers import ListInfo
+from newsletter.mail.dkim import Signer
+from newsletter.mail.headers import ListInfo, wire_address
 from newsletter.mail.render import Piece, Rendered, render
 from newsletter.mail.transports import OutgoingMessage
 from newsletter.models import DeliveryKind, Issue, IssuePiece, Newsletter
@@ -38,6 +39,7 @@ class MailerSettings:
     bounce_domain: str = ""  # empty: bounces go to the newsletter's own address
     operator_sender: str = ""  # alarms come from here
     postal_address: str = ""
+    signers: Callable[[], Mapping[str, Signer]] = dict  # by the domain of the From address; without one a mail goes unsigned
 
 
 @dataclass(frozen=True)
@@ -86,9 +88,11 @@ class Mailer:
         self._settings = settings
         self._publishers: dict[int, Publisher] = {}
         self._issues: dict[int, FrozenIssue] = {}
+        self._signers: Mapping[str, Signer] = {}
 
     def load(self, session: Session, batch: Sequence[Claimed]) -> None:
         """Fetch the newsletters as they are now and the issues that are not at hand; of what is missing, `message` complains."""
+        self._signers = self._settings.signers()
         newsletters = select(Newsletter).where(col(Newsletter.id).in_({row.newsletter_id for row in batch}))
         self._publishers = {row.id: _publisher(row, self._settings.links) for row in session.scalars(newsletters)}
         wanted = {row.issue_id for row in batch if row.issue_id is not None}
@@ -118,8 +122,17 @@ class Mailer:
             subject, prepared = _prepared(email)
             selection, slots = None, self._slots(row)
         headers = self._headers(row, publisher, subject, now=now)
-        content = compose.compose(prepared, headers=headers, slots=slots, selection=selection)
+        sign = self._sign(publisher, now)
+        content = compose.compose(prepared, headers=headers, slots=slots, selection=selection, sign=sign)
         return OutgoingMessage(sender=self._return_path(row, publisher), recipient=row.address, content=content)
+
+    def _sign(self, publisher: Publisher, now: datetime) -> Callable[[bytes, bytes], bytes] | None:
+        """Return what signs for the publisher; None where its domain has no active key."""
+        if not self._signers:
+            return None
+        domain = wire_address(publisher.from_address).rpartition("@")[2]
+        signer = self._signers.get(domain.lower())
+        return partial(signer.sign, now=now) if signer else None
 
     def _publisher(self, row: Claimed) -> Publisher:
         if row.newsletter_id is None:

@@ -124,16 +124,23 @@ def prepare(rendered: Rendered) -> Prepared:
 
 
 def compose(
-    prepared: Prepared, *, headers: MessageHeaders, slots: Mapping[str, str], selection: Selection | None = None
+    prepared: Prepared,
+    *,
+    headers: MessageHeaders,
+    slots: Mapping[str, str],
+    selection: Selection | None = None,
+    sign: Callable[[bytes, bytes], bytes] | None = None,
 ) -> bytes:
     """Return the whole message in 7-bit ASCII (UTF-8 in the header of one for SMTPUTF8), lines ending in CRLF.
 
-    Without a selection the reader gets every paper as a card. Raises BadInput where a slot is not given or holds a
-    control character, a chosen paper is not in the email, or a header field cannot be written.
+    Without a selection the reader gets every paper as a card. What `sign` makes of head and body goes before them. Raises
+    BadInput where a slot is not given or holds a control character, a chosen paper is not in the email, or a header field
+    cannot be written.
     """
     chosen = selection or prepared.everything
     subject = _fill_subject(headers.subject or prepared.subject, slots, chosen.count)
-    return b"".join((head(headers, subject), b"\r\n", body(prepared, slots=slots, selection=selection)))
+    top, content = head(headers, subject), body(prepared, slots=slots, selection=selection)
+    return b"".join((sign(top, content) if sign else b"", top, b"\r\n", content))
 
 
 def head(headers: MessageHeaders, subject: str) -> bytes:
