@@ -194,12 +194,13 @@ def test_only_the_claims_holder_may_begin_and_only_in_time(sessions, make, newsl
     assert make.again(delivery).status is DeliveryStatus.CLAIMED
 
 
-def test_what_was_begun_is_not_begun_again(sessions, make, newsletter):
-    make.delivery(newsletter_id=newsletter.id)
+def test_what_one_worker_has_begun_no_other_begins(sessions, make, newsletter):
+    delivery = make.delivery(newsletter_id=newsletter.id)
     ids = _claim(sessions)
 
     assert _begin(sessions, ids) == set(ids)
-    assert _begin(sessions, ids) == set()
+    assert _begin(sessions, ids, worker="two") == set()
+    assert make.again(delivery).attempts == 1
 
 
 def test_what_is_given_back_can_be_claimed_at_once(sessions, make, newsletter):
