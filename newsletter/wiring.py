@@ -32,7 +32,11 @@ def utcnow() -> datetime:
 def sessions_of(settings: Settings) -> Sessions:
     """Return the database, its tables checked; raises DatabaseError or SettingsError."""
     sessions = db.connect(settings.database)
-    db.check(sessions)
+    try:
+        db.check(sessions)
+    except BaseException:
+        sessions.engine.dispose()  # a worker tries again every ten seconds
+        raise
     return sessions
 
 
@@ -114,7 +118,7 @@ def waker_of(settings: Settings) -> Callable[[], None]:
         try:
             with Celery(broker=settings.broker, set_as_current=False) as app:
                 app.conf.task_default_queue = QUEUE
-                app.conf.broker_transport_options = {"socket_connect_timeout": 2, "socket_timeout": 2}
+                app.conf.broker_transport_options = {"socket_connect_timeout": 2, "socket_timeout": 2, "max_retries": 0}
                 app.send_task(DRAIN_TASK, expires=60, retry=False)
         except Exception as error:  # noqa: BLE001 -- whatever a broker does, the mail is in the outbox
             log.warning("wake_failed", error=str(error))

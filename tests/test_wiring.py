@@ -1,0 +1,90 @@
+import time
+
+import pytest
+from factories import SECRET
+from redis import Redis
+from worker_parts import broker
+
+from newsletter import wiring
+from newsletter.config import Settings, SmtpSettings
+from newsletter.deliveries import Mailer
+from newsletter.errors import DatabaseError, SettingsError
+from newsletter.mail.transports import Files, Smtp
+from newsletter.sources.huggingface import HuggingFace
+from newsletter.sources.sample import Sample
+
+__all__ = ["broker"]
+
+
+@pytest.fixture
+def settings(tmp_path):
+    """Return a way to make settings in a folder of their own."""
+    return lambda **given: Settings(data_dir=tmp_path, secret_key=SECRET.decode(), **given)
+
+
+def test_without_a_relay_mails_become_files(settings):
+    assert isinstance(wiring.transport_of(settings()), Files)
+
+
+def test_a_relay_is_the_way_out_where_one_is_set(settings):
+    assert isinstance(wiring.transport_of(settings(smtp=SmtpSettings(host="relay.example.net"))), Smtp)
+
+
+def test_sources_are_known_by_name(settings):
+    assert isinstance(wiring.source_of(settings(), "sample"), Sample)
+    assert isinstance(wiring.source_of(settings(), "huggingface"), HuggingFace)
+    with pytest.raises(SettingsError, match="telepathy"):
+        wiring.source_of(settings(), "telepathy")
+
+
+def test_links_and_mails_are_of_the_configured_site(settings):
+    given = settings(base_url="https://news.example.net/")
+
+    assert wiring.links_of(given).home() == "https://news.example.net/"
+    assert isinstance(wiring.mailer_of(given), Mailer)
+
+
+def test_a_rotated_key_leaves_the_suppressions_findable(settings):
+    before = wiring.policy_of(settings())
+
+    after = wiring.policy_of(
+        Settings(data_dir=settings().data_dir, secret_key=f"a-new-key-of-the-tests {before.secret.decode()}")
+    )
+
+    assert after.secret == before.secret.split()[-1]
+
+
+def test_a_database_without_tables_is_refused(settings, database_url):
+    with pytest.raises(DatabaseError, match="no tables yet"):
+        wiring.sessions_of(settings(database_url=database_url))
+
+
+def test_a_database_of_this_version_is_opened(settings, database):
+    sessions = wiring.sessions_of(settings(database_url=database))
+
+    with sessions.read():
+        pass
+    sessions.engine.dispose()
+
+
+def test_a_wake_up_is_one_message_without_anybodys_name(settings, broker):
+    wiring.waker_of(settings(redis_url=broker))()
+
+    with Redis.from_url(broker) as client:
+        (message,) = client.lrange(wiring.QUEUE, 0, -1)
+    assert b'"task": "drain"' in message
+
+
+def test_a_broker_that_is_away_costs_no_error(settings, capsys):
+    started = time.monotonic()
+
+    wiring.waker_of(settings(redis_url="redis://:canary@127.0.0.1:1/0"))()
+
+    assert time.monotonic() - started < 3  # a thread of the pages waits for it
+    said = capsys.readouterr()
+    assert "wake_failed" in said.out + said.err
+    assert "canary" not in said.out + said.err
+
+
+def test_no_broker_at_all_costs_no_error_either(settings):
+    wiring.waker_of(settings())()
