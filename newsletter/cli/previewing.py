@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from pathlib import Path
 
-from newsletter import schedule
+from newsletter import i18n, schedule
 from newsletter.deliveries.mailer import select_within_budget
 from newsletter.errors import BadInput, SummaryError
 from newsletter.mail import compose
@@ -37,6 +37,8 @@ class Preview:
 
 def preview(source: str, to: Path, *, language: str = "", day: date | None = None) -> Preview:
     """Write digest.html, digest.txt and digest.eml of a source into the folder; raises NewsletterError for what is none."""
+    if language and language not in i18n.languages():
+        raise BadInput(f"language: mails cannot speak {language!r}.", hint=f"They speak {', '.join(i18n.languages())}.")
     listing = _listing(source, language, day)
     if not listing.papers:
         raise BadInput(f"{source}: it lists no papers on {listing.day}.", hint="A day without papers makes no issue.")
