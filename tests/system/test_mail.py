@@ -1,0 +1,127 @@
+"""A digest on its way through a real mail server: what comes out is what was composed."""
+
+import re
+from dataclasses import dataclass, field
+from datetime import date
+
+import pytest
+from factories import LINKS, mailer
+from sqlalchemy import update
+
+from newsletter import deliveries, pipeline
+from newsletter.lifecycle import DeliveryStatus
+from newsletter.mail.transports import OutgoingMessage, Relay, Smtp
+from newsletter.models import Cadence, Delivery
+from newsletter.sources.sample import Sample
+from newsletter.summarisers.extractive import Extractive
+from newsletter.wiring import utcnow
+
+DAY = date(2024, 3, 14)
+ADDED = re.compile(rb"^(Return-Path|X-Original-To|Delivered-To|Received):", re.IGNORECASE)  # by the server, on top
+
+
+@dataclass
+class Recorded(Smtp):
+    """The way to a relay, which remembers what went it."""
+
+    relay: Relay
+    sent: list[OutgoingMessage] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        """Open nothing yet."""
+        super().__init__(self.relay)
+
+    def send(self, message):
+        """Send, then remember."""
+        reply = super().send(message)
+        self.sent.append(message)
+        return reply
+
+
+@pytest.fixture
+def database_kind():
+    return "sqlite"  # a mail server sees no difference
+
+
+@pytest.fixture(params=["ko", "en"])
+def sent(request, make, postfix):
+    """Send the issue of the bundled day to one reader; return what went out, and the file it came to."""
+    language = request.param
+    newsletter = make.newsletter(
+        slug=f"daily-{language}",
+        title="데일리 페이퍼스",
+        from_name="데일리 페이퍼스",
+        language=language,
+        from_address="news@digest.test",
+    )
+    address = f"ari+{language}@inbox.test"
+    make.reader("ari", newsletter)
+    publish(make, newsletter)
+    with make.sessions.begin() as session:  # nobody could subscribe with an address of a domain that is for tests
+        session.execute(update(Delivery).values(address=address))
+    with Recorded(Relay("127.0.0.1", postfix.port, security="none")) as relay:
+        deliveries.drain(make.sessions, relay, mailer(), worker="one", clock=utcnow)
+    (delivery,), (message,) = make.all(Delivery), relay.sent
+    assert delivery.status is DeliveryStatus.SENT
+    assert delivery.reply_code == 250
+    postfix.messages(to=address)
+    return message.content, received(postfix, address)
+
+
+def publish(make, newsletter):
+    now, sessions = utcnow(), make.sessions
+    pipeline.collect(sessions, lambda _: Sample(), "sample", DAY, now=now)
+    issue = pipeline.assemble(sessions, newsletter.id, Cadence.DAILY, DAY, now=now)
+    pipeline.freeze(sessions, issue.id, [Extractive()], LINKS, now=now)
+    assert pipeline.publish(sessions, issue.id, now=now) == 1
+
+
+def received(postfix, address):
+    """Return the file of the newest message for an address, as it lies in the Maildir."""
+    files = sorted((postfix.folder / "mail/all/new").glob("*"), key=lambda path: path.stat().st_mtime_ns)
+    return [file.read_bytes() for file in files if f"X-Original-To: {address}\n".encode() in file.read_bytes()][-1]
+
+
+def without_added(content):
+    """Return a message without the fields that servers put on top of it."""
+    lines = content.splitlines(keepends=True)
+    while lines and (ADDED.match(lines[0]) or lines[0][:1] in b" \t"):
+        lines.pop(0)
+    return b"".join(lines)
+
+
+def test_the_bytes_arrive_as_they_were_composed(sent):
+    composed, delivered = sent
+
+    assert without_added(delivered) == composed.replace(b"\r\n", b"\n")
+
+
+def test_every_line_is_seven_bit_and_short_enough(sent):
+    _, delivered = sent
+
+    assert delivered.isascii()
+    assert max(map(len, delivered.splitlines())) <= 998
+    assert b"\r" not in delivered
+
+
+def test_the_mail_says_what_list_it_is_of_and_how_to_leave(sent, postfix):
+    _, delivered = sent
+    head = delivered.partition(b"\n\n")[0].decode()
+
+    assert re.search(r"^List-Unsubscribe: <https://news\.example\.com/u/[\w-]+>", head, re.MULTILINE)
+    assert re.search(r"^List-Unsubscribe-Post: List-Unsubscribe=One-Click$", head, re.MULTILINE)
+    assert re.search(r"^List-Id: .*<daily-(ko|en)\.digest\.test>", head, re.MULTILINE | re.DOTALL)
+    assert re.search(r"^Message-ID: <[a-z0-9]+@digest\.test>$", head, re.MULTILINE)
+    assert re.search(r"^Return-Path: <news@digest\.test>$", head, re.MULTILINE)
+
+
+def test_a_reader_finds_all_papers_in_both_parts(sent, postfix):
+    _, delivered = sent
+    language = re.search(rb"List-Id: .*<daily-(ko|en)\.", delivered)[1].decode()
+    message = postfix.messages(to=f"ari+{language}@inbox.test")[-1]
+
+    text, html = (message.get_body((kind,)).get_content() for kind in ("plain", "html"))
+    for paper in Sample().listing(DAY).papers:
+        assert paper.url in text
+        assert paper.url in html
+    assert "데일리 페이퍼스" in str(message["From"])
