@@ -54,6 +54,7 @@ class SmtpSettings(BaseModel):
     password: SecretStr = SecretStr("")
     security: Security = Security.STARTTLS
     ca_file: Path | None = None  # a private certificate authority
+    connections: Annotated[int, Field(ge=1, le=500)] = 8  # at once, of each sending process
     messages_per_connection: Annotated[int, Field(ge=1)] = 1000
 
 
@@ -76,6 +77,7 @@ class Settings(BaseSettings):
     smtp: SmtpSettings = SmtpSettings()
     dkim: Signing = Signing.AUTO
     unknown_policy: UnknownPolicy = UnknownPolicy.RESEND_ONCE
+    resend_after_minutes: Annotated[int, Field(ge=0, le=1440)] = 10  # time for an unknown's answer to come to light after all
     huggingface_url: str = "https://huggingface.co"
     confirm_hours: Annotated[int, Field(ge=1, le=168)] = 72
     log_level: str = "INFO"

@@ -107,9 +107,10 @@ class DeliveryEvent(StrEnum):
 
 
 _WAITING = (DeliveryStatus.QUEUED, DeliveryStatus.DEFERRED)
+_IN_HAND = (DeliveryStatus.CLAIMED, DeliveryStatus.SENDING)  # of the second, only what has not begun is skipped
 _DELIVERY_MOVES = {
     **{(status, DeliveryEvent.CLAIM): DeliveryStatus.CLAIMED for status in _WAITING},
-    **{(status, DeliveryEvent.SKIP): DeliveryStatus.SKIPPED for status in (*_WAITING, DeliveryStatus.CLAIMED)},
+    **{(status, DeliveryEvent.SKIP): DeliveryStatus.SKIPPED for status in (*_WAITING, *_IN_HAND)},
     **{(status, DeliveryEvent.REFUSE): DeliveryStatus.FAILED for status in (*_WAITING, DeliveryStatus.CLAIMED)},
     (DeliveryStatus.CLAIMED, DeliveryEvent.GIVE_BACK): DeliveryStatus.QUEUED,
     (DeliveryStatus.CLAIMED, DeliveryEvent.BEGIN): DeliveryStatus.SENDING,

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import structlog
@@ -12,9 +13,8 @@ from newsletter.db import Sessions
 from newsletter.tokens import Keyring, Links
 
 if TYPE_CHECKING:  # imported where they are made: commands that need none of them start quickly
-    from newsletter.deliveries import Mailer
+    from newsletter.deliveries import Journal, Mailer, OpenWay, Pace
     from newsletter.mail.dkim import Signer
-    from newsletter.mail.transports import Transport
     from newsletter.sources import Source
     from newsletter.subscribers import Policy
     from newsletter.summarisers import Summariser
@@ -74,24 +74,44 @@ def mailer_of(settings: Settings) -> "Mailer":
     )
 
 
-def transport_of(settings: Settings) -> "Transport":
-    """Return the way out: the relay, or files in the data folder where none is set."""
-    from newsletter.mail.transports import Files, Relay, Smtp
+def way_of(settings: Settings) -> "OpenWay":
+    """Return the way out: connections to the relay, or files in the data folder where none is set."""
+    from newsletter.deliveries import over, through
+    from newsletter.mail.smtp import Relay
+    from newsletter.mail.transports import Files
 
     smtp = settings.smtp
     if not smtp.host:
-        return Files(settings.data_dir / "outgoing")
-    return Smtp(
-        Relay(
-            host=smtp.host,
-            port=smtp.port,
-            username=smtp.username,
-            password=smtp.password.get_secret_value(),
-            security=smtp.security.value,
-            ca_file=smtp.ca_file,
-            messages_per_connection=smtp.messages_per_connection,
-        )
+        return through(Files(settings.data_dir / "outgoing"))
+    relay = Relay(
+        host=smtp.host,
+        port=smtp.port,
+        username=smtp.username,
+        password=smtp.password.get_secret_value(),
+        security=smtp.security.value,
+        ca_file=smtp.ca_file,
+        messages_per_connection=smtp.messages_per_connection,
     )
+    return over(relay, connections=smtp.connections)
+
+
+def pace_of(settings: Settings, *, budget: timedelta) -> "Pace":
+    """Return how much a drain takes at a time: a window of twice the connections, so that each has its next at hand."""
+    from newsletter.deliveries import Pace
+
+    return Pace(budget=budget, window=2 * settings.smtp.connections)
+
+
+def journal_of(settings: Settings) -> "Journal":
+    """Open this process's send journal; raises JournalFull where the data folder has no room for it."""
+    from newsletter.deliveries import Journal, worker_name
+
+    return Journal.open(journal_folder(settings), worker_name())
+
+
+def journal_folder(settings: Settings) -> Path:
+    """Return where the journals of this machine's processes are: a dead one's is settled by any of the others."""
+    return settings.data_dir / "journal"
 
 
 def source_of(settings: Settings, name: str) -> "Source":

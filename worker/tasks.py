@@ -13,7 +13,7 @@ import structlog
 from newsletter import deliveries, issues, pipeline, summaries, wiring
 from newsletter.config import UnknownPolicy
 from newsletter.db import Sessions
-from newsletter.deliveries import Mailer, Pace
+from newsletter.deliveries import Journal, Mailer
 from newsletter.lifecycle import IssueStatus
 from newsletter.models import Cadence
 from newsletter.wiring import utcnow
@@ -31,6 +31,12 @@ def _sessions() -> Sessions:
 @cache
 def _mailer() -> Mailer:
     return wiring.mailer_of(settings)
+
+
+@cache
+def _journal() -> Journal:
+    """Return this process's journal: opened after the fork, held until the process ends, however it ends."""
+    return wiring.journal_of(settings)
 
 
 @app.task(name="collect_due")
@@ -113,12 +119,10 @@ def drain() -> None:
     with _place_to_drain() as free:
         if not free:
             return
-        worker = f"{socket.gethostname()}:{os.getpid()}"
-        pace = Pace(budget=timedelta(seconds=DRAIN_SECONDS))
-        with wiring.transport_of(settings) as transport:
-            report = deliveries.drain(
-                _sessions(), transport, _mailer(), worker=worker, clock=utcnow, pace=pace, stopping=is_stopping
-            )
+        deliveries.settle(_sessions(), wiring.journal_folder(settings), now=utcnow())
+        pace = wiring.pace_of(settings, budget=timedelta(seconds=DRAIN_SECONDS))
+        way, journal = wiring.way_of(settings), _journal()
+        report = deliveries.drain(_sessions(), way, _mailer(), journal, clock=utcnow, pace=pace, stopping=is_stopping)
     if report.sent or report.failed or report.deferred or report.unknown:
         log.info("drained", **vars(report))
     with _sessions().begin() as session:
@@ -131,8 +135,10 @@ def drain() -> None:
 def sweep() -> None:
     """Find what got stuck, finish issues that are all sent, note that the clock ticks."""
     now = utcnow()
+    deliveries.settle(_sessions(), wiring.journal_folder(settings), now=now)
     with _sessions().begin() as session:
-        found = deliveries.recover(session, hold_unknown=settings.unknown_policy is UnknownPolicy.HOLD, now=now)
+        hold, late_news = settings.unknown_policy is UnknownPolicy.HOLD, timedelta(minutes=settings.resend_after_minutes)
+        found = deliveries.recover(session, hold_unknown=hold, late_news=late_news, now=now)
         finished = issues.finish(session, now=now)
         pipeline.mark(session, "sweep", now=now)
         alarmed = pipeline.mail_alarms(session, settings.operator_email, now=now)

@@ -16,14 +16,14 @@ from sqlmodel import col
 from newsletter import deliveries, issues, newsletters, papers, pipeline, schedule, wiring
 from newsletter.config import Settings
 from newsletter.db import Sessions
-from newsletter.deliveries import DrainReport, Pace
+from newsletter.deliveries import DrainReport
 from newsletter.errors import NewsletterError, NotFound, SourceUnavailable
 from newsletter.lifecycle import IssueStatus
 from newsletter.models import Cadence, CollectionStatus, Delivery, Issue, IssuePaper, Newsletter
 from newsletter.sources import documents
 from newsletter.wiring import utcnow
 
-_A_SECOND = Pace(budget=timedelta(seconds=1))  # between two looks at the line of progress
+_ALL_DAY = timedelta(days=1)  # a person stops it when they like
 
 
 @dataclass(frozen=True)
@@ -104,17 +104,23 @@ def publish(work: Work, day: date, *, weekly: bool) -> None:
 
 def send(work: Work) -> None:
     """Drain the outbox with a line of progress; raises NewsletterError when the relay sent us away."""
-    total = DrainReport()
-    mailer = wiring.mailer_of(work.settings)
-    with wiring.transport_of(work.settings) as transport, _progress(_due(work)) as advance, _interruptible() as stopping:
-        more = True
-        while more:
-            report = deliveries.drain(
-                work.sessions, transport, mailer, worker=_worker_name(), clock=utcnow, pace=_A_SECOND, stopping=stopping
+    settings = work.settings
+    deliveries.settle(work.sessions, wiring.journal_folder(settings), now=utcnow())
+    journal = wiring.journal_of(settings)
+    try:
+        with _progress(_due(work)) as show, _interruptible() as stopping:
+            total = deliveries.drain(
+                work.sessions,
+                wiring.way_of(settings),
+                wiring.mailer_of(settings),
+                journal,
+                clock=utcnow,
+                pace=wiring.pace_of(settings, budget=_ALL_DAY),
+                stopping=stopping,
+                watch=show,
             )
-            _add(total, report)
-            advance(report.sent + report.failed + report.deferred + report.unknown + report.skipped)
-            more = report.more and not report.relay_away and not stopping()
+    finally:
+        journal.close()
     with work.sessions.begin() as session:
         issues.finish(session, now=utcnow())
     typer.echo(
@@ -192,20 +198,8 @@ def _cadence(*, weekly: bool) -> Cadence:
     return Cadence.WEEKLY if weekly else Cadence.DAILY
 
 
-def _worker_name() -> str:
-    import os
-    import socket
-
-    return f"{socket.gethostname()}:{os.getpid()}"
-
-
-def _add(total: DrainReport, report: DrainReport) -> None:
-    for name in ("sent", "failed", "deferred", "unknown", "skipped"):
-        setattr(total, name, getattr(total, name) + getattr(report, name))
-    total.relay_away = report.relay_away
-
-
 def _due(work: Work) -> int:
+    """Count what is due, for the line of progress."""
     with work.sessions.read() as session:
         waiting = select(func.count()).select_from(Delivery).where(col(Delivery.status).in_(("queued", "deferred")))
         return session.scalar(waiting.where(col(Delivery.due_at) <= utcnow())) or 0
@@ -239,7 +233,7 @@ def _busy(what: str) -> Iterator[None]:
 
 
 @contextmanager
-def _progress(total: int) -> Iterator[Any]:
+def _progress(total: int) -> Iterator[Callable[[DrainReport], None]]:
     """Show a bar with the rate and the time left."""
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -247,4 +241,8 @@ def _progress(total: int) -> Iterator[Any]:
     columns = (TextColumn("Sending"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task("send", total=total)
-        yield lambda done: bar.advance(task, done)
+
+        def show(report: DrainReport) -> None:
+            bar.update(task, completed=report.sent + report.failed + report.deferred + report.unknown + report.skipped)
+
+        yield show

@@ -89,24 +89,26 @@ def claim(session: Session, lane: Lane, *, worker: str, limit: int, now: datetim
 def begin(session: Session, ids: Sequence[int], *, worker: str, now: datetime) -> set[int]:
     """Take the last look, move what is still owed into the window, skip the rest; return the ids to send now.
 
-    A delivery whose claim ran out, or that somebody else took, is not among them. One statement.
+    Those of the window that have not begun may be looked at again. A delivery whose lease ran out, or that somebody else
+    took, is not among the ids. One statement.
     """
     if not ids:
         return set()
     look = _last_look(ids, today=now.date())
     owed = look.c.reason == ""
+    first = and_(owed, col(Delivery.status) == DeliveryStatus.CLAIMED)
     moved = (
         update(Delivery)
         .where(
             col(Delivery.id) == look.c.id,
-            col(Delivery.status) == DeliveryStatus.CLAIMED,
+            col(Delivery.status).in_((DeliveryStatus.CLAIMED, DeliveryStatus.SENDING)),
             col(Delivery.claimed_by) == worker,
             col(Delivery.lease_until) > now,
         )
         .values(
             status=case((owed, _BEGUN), else_=_SKIPPED),
             reason=look.c.reason,
-            attempts=col(Delivery.attempts) + case((owed, 1), else_=0),
+            attempts=col(Delivery.attempts) + case((first, 1), else_=0),
             claimed_by=case((owed, worker), else_=""),
             lease_until=case((owed, now + SENDING_LEASE), else_=null()),
             updated_at=now,
@@ -153,6 +155,28 @@ def give_back(session: Session, ids: Sequence[int], *, worker: str, now: datetim
     after = advance_delivery(DeliveryStatus.CLAIMED, DeliveryEvent.GIVE_BACK)
     free = update(Delivery).where(*mine).values(status=after, claimed_by="", lease_until=None, updated_at=now)
     session.execute(free.execution_options(synchronize_session=False))
+
+
+def bury(session: Session, worker: str, *, never_began: bool, now: datetime) -> int:
+    """Free what a dead worker held: its claims go back, and so does what it was about to send if that certainly never began.
+
+    Call it after its journal's outcomes were recorded. What may have begun becomes unknown. Returns how many went back.
+    """
+    event = DeliveryEvent.GIVE_BACK if never_began else DeliveryEvent.LOSE
+    mine = col(Delivery.claimed_by) == worker
+    about_to = update(Delivery).where(mine, col(Delivery.status) == DeliveryStatus.SENDING)
+    after = advance_delivery(DeliveryStatus.SENDING, event)
+    holder = "" if never_began else worker  # a late answer still counts
+    why = {} if never_began else {"reason": "its worker's machine was lost while sending it"}
+    values = {"status": after, "claimed_by": holder, "lease_until": None, "updated_at": now, **why}
+    about_to = about_to.values(values).execution_options(synchronize_session=False)
+    moved = int(session.connection().execute(about_to).rowcount)
+    claims = update(Delivery).where(mine, col(Delivery.status) == DeliveryStatus.CLAIMED)
+    back = advance_delivery(DeliveryStatus.CLAIMED, DeliveryEvent.GIVE_BACK)
+    claims = claims.values(status=back, claimed_by="", lease_until=None, updated_at=now).execution_options(
+        synchronize_session=False
+    )
+    return int(session.connection().execute(claims).rowcount) + (moved if never_began else 0)
 
 
 def record(session: Session, outcomes: Sequence[Outcome], *, worker: str, now: datetime) -> None:

@@ -4,6 +4,7 @@ What many deliveries share (an issue's compiled pieces, a newsletter's identity)
 never changes. Making one message is splicing.
 """
 
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -27,6 +28,7 @@ from newsletter.models import DeliveryKind, Issue, IssuePiece, Newsletter
 from newsletter.tokens import Links
 
 log = structlog.get_logger()
+FRESH = 5.0  # seconds that what newsletters say of themselves is believed
 KEPT_ISSUES = 4  # or more, where one batch needs more
 HTML_BUDGET = 90_000  # bytes: Gmail clips at about 102 KB, and with the tail goes the unsubscribe link
 
@@ -89,15 +91,20 @@ class Mailer:
         self._publishers: dict[int, Publisher] = {}
         self._issues: dict[int, FrozenIssue] = {}
         self._signers: Mapping[str, Signer] = {}
+        self._loaded_at = 0.0
 
     def load(self, session: Session, batch: Sequence[Claimed]) -> None:
-        """Fetch the newsletters as they are now and the issues that are not at hand; of what is missing, `message` complains."""
-        self._signers = self._settings.signers()
-        newsletters = select(Newsletter).where(col(Newsletter.id).in_({row.newsletter_id for row in batch}))
-        self._publishers = {row.id: _publisher(row, self._settings.links) for row in session.scalars(newsletters)}
-        wanted = {row.issue_id for row in batch if row.issue_id is not None}
-        self._make_room(wanted)
-        for issue in session.scalars(select(Issue).where(col(Issue.id).in_(wanted - set(self._issues)))):
+        """Fetch the newsletters, afresh every few seconds, and the issues not at hand; `message` says what is missing."""
+        wanted = {row.newsletter_id for row in batch if row.newsletter_id is not None}
+        if wanted - set(self._publishers) or time.monotonic() - self._loaded_at > FRESH:
+            newsletters = session.scalars(select(Newsletter))  # a handful
+            self._publishers = {row.id: _publisher(row, self._settings.links) for row in newsletters}
+            self._signers, self._loaded_at = self._settings.signers(), time.monotonic()
+        issues = {row.issue_id for row in batch if row.issue_id is not None}
+        self._make_room(issues)
+        if issues <= set(self._issues):
+            return
+        for issue in session.scalars(select(Issue).where(col(Issue.id).in_(issues - set(self._issues)))):
             try:
                 self._issues[issue.id] = load_issue(session, issue)
             except NewsletterError as error:  # its own mails cannot be made; those of the others can
@@ -124,7 +131,7 @@ class Mailer:
         headers = self._headers(row, publisher, subject, now=now)
         sign = self._sign(publisher, now)
         content = compose.compose(prepared, headers=headers, slots=slots, selection=selection, sign=sign)
-        return OutgoingMessage(sender=self._return_path(row, publisher), recipient=row.address, content=content)
+        return OutgoingMessage(sender=self.return_path(row), recipient=row.address, content=content)
 
     def _sign(self, publisher: Publisher, now: datetime) -> Callable[[bytes, bytes], bytes] | None:
         """Return what signs for the publisher; None where its domain has no active key."""
@@ -198,7 +205,9 @@ class Mailer:
             owner_url=f"mailto:{publisher.reply_to or publisher.from_address}",
         )
 
-    def _return_path(self, row: Claimed, publisher: Publisher) -> str:
+    def return_path(self, row: Claimed) -> str:
+        """Return the envelope sender of a delivery; raises NotFound where its newsletter is gone."""
+        publisher = self._publisher(row)
         if self._settings.bounce_domain:
             return self._settings.links.return_path(row.id, self._settings.bounce_domain)
         return publisher.from_address
