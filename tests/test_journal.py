@@ -96,6 +96,7 @@ def test_a_journal_with_anything_unsettled_stays_at_closing(folder, answered):
 
 def test_what_is_settled_is_forgotten(folder):
     journal = Journal.open(folder, "ari")
+    assert journal.unsettled() == {}
     for delivery_id in (1, 2):
         journal.begun(delivery_id)
         journal.ended(delivery_id, TAKEN)

@@ -118,6 +118,8 @@ class Journal:
 
     def unsettled(self) -> dict[int, Reply]:
         """Read back the outcomes the database may not know: for a process that was cut off from it. Raises OSError."""
+        if not self._ended:
+            return {}
         outcomes = layout.read(self._fd, self._head.slots, self._seed).outcomes
         return {delivery_id: reply for delivery_id, reply in outcomes.items() if delivery_id in self._ended}
 
