@@ -35,7 +35,11 @@ class Owner(Protocol):
 
 
 class Connection(asyncio.Protocol):
-    """Up to two parcels at a time over one connection; every parcel it takes ends exactly once, whatever happens."""
+    """Up to two parcels at a time over one connection; every parcel it takes ends exactly once, whatever happens.
+
+    Once nothing more is to be said it is closed with `abort`: what has not left then must not arrive, and a polite end of
+    TLS gains nothing after QUIT.
+    """
 
     __slots__ = (
         "_deadline", "_limit", "_machine", "_owner", "_patience", "_paused", "_proven", "_stuck", "_times", "_transport",
@@ -117,7 +121,7 @@ class Connection(asyncio.Protocol):
             if machine.output:
                 self._transport.write(machine.take_output())
             if machine.over:
-                self._close()
+                self._transport.abort()
             elif machine.going:
                 if not self._paused:
                     self._hand_over()
@@ -155,7 +159,7 @@ class Connection(asyncio.Protocol):
             self._transport.write(wire)
         if machine.over:
             self._report()
-            self._close()
+            self._transport.abort()
 
     def _envelope(self) -> bytes:
         """Return the next envelope to write; nothing where there is no parcel or no room on this connection."""
@@ -212,13 +216,6 @@ class Connection(asyncio.Protocol):
 
     def _unsent(self) -> int:
         return self._transport.get_write_buffer_size() if self._paused else 0
-
-    def _close(self) -> None:
-        """Close: politely, unless something we wrote is still on its way and must not arrive."""
-        if self._paused:
-            self._transport.abort()
-        else:
-            self._transport.close()
 
 
 def _patience(times: Timeouts) -> dict[str, float]:

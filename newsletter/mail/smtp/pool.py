@@ -21,7 +21,7 @@ class Pool:
     It begins with one connection and opens as many more as there are, up to eight at once. A connection that is refused,
     or lost before the server has answered about any message on it, is told to `troubled` (RelayUnavailable), and no other
     is opened for a while: `first_pause` seconds, each time twice as long up to `longest_pause`, until one works again.
-    What the feed itself raises is told there too, and stops the pool; `drain` and `close` then raise it.
+    What the feed itself raises is told there too, and stops the pool; the next `drain` or `close` raises it.
     """
 
     def __init__(  # noqa: PLR0913 -- how to open, and how patiently
@@ -92,8 +92,9 @@ class Pool:
         while self._live:
             self._emptied.clear()
             await self._emptied.wait()
-        if self._failure is not None:
-            raise self._failure
+        failure, self._failure = self._failure, None
+        if failure is not None:
+            raise failure
 
     async def close(self, grace: float = 0) -> None:
         """Begin nothing more, wait at most `grace` seconds for the answers that are due, and close.
