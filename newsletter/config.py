@@ -166,7 +166,7 @@ def _hint(path: Path) -> str:
 def _read_or_create(path: Path) -> str:
     """Return the secret in the file, made on first use; two processes that make it at once agree on one."""
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         if not path.exists():
             fresh = path.with_name(f"{path.name}.{secrets.token_hex(8)}")
             fresh.touch(mode=0o600)

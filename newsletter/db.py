@@ -1,7 +1,8 @@
 """The database: `connect(url)` gives `Sessions`. What SQLite and PostgreSQL need differently is here and nowhere else.
 
-SQLite: WAL, and every writing transaction begins with BEGIN IMMEDIATE. Without it, SQLAlchemy's default reads outside the
-transaction and two writers silently lose each other's updates.
+SQLite: WAL, each commit on the disk before it counts (a power cut must not make us forget a mail that was sent), and every
+writing transaction begins with BEGIN IMMEDIATE. Without that, SQLAlchemy's default reads outside the transaction and two
+writers silently lose each other's updates.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -53,7 +54,7 @@ class Sessions:
         return self.engine.dialect.name == "sqlite"
 
     def close(self) -> None:
-        """Close all connections; the next transaction opens new ones. Call it after a fork."""
+        """Forget all connections, which are a parent's after a fork; the next transaction opens new ones."""
         self.engine.dispose(close=False)
 
 
@@ -87,7 +88,7 @@ _URLS = "Use sqlite:////path/to/newsletter.sqlite3 or postgresql://user:password
 def _sqlite(url: str) -> Engine:
     file = make_url(url).database
     if file and file != ":memory:":
-        _make_folder(Path(file).parent)
+        _make_private(Path(file))
     # Parameters are hidden in errors: they are addresses, and errors are logged.
     engine = create_engine(
         url, hide_parameters=True, connect_args={"timeout": BUSY_SECONDS, "isolation_level": None, "check_same_thread": False}
@@ -95,7 +96,7 @@ def _sqlite(url: str) -> Engine:
 
     @event.listens_for(engine, "connect")
     def _prepare(connection: Any, _: ConnectionPoolEntry) -> None:  # noqa: ANN401 -- the driver's own type
-        for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON"):
+        for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
             connection.execute(f"PRAGMA {pragma}")
 
     @event.listens_for(engine, "begin")
@@ -106,12 +107,14 @@ def _sqlite(url: str) -> Engine:
     return engine
 
 
-def _make_folder(folder: Path) -> None:
+def _make_private(file: Path) -> None:
+    """Make the database's folder and file where they are missing, for their owner alone: readers' addresses are in it."""
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        file.touch(mode=0o600, exist_ok=True)
     except OSError as error:
         hint = "DATABASE_URL must name a file in a folder that can be written to."
-        raise DatabaseError(f"{folder}: the folder cannot be made: {error.strerror}.", hint=hint) from None
+        raise DatabaseError(f"{file.parent}: the folder cannot be used: {error.strerror}.", hint=hint) from None
 
 
 def insert_new(session: Session, table: type[SQLModel], rows: Sequence[dict[str, Any]]) -> int:

@@ -135,7 +135,9 @@ def _become_celery(*words: str) -> None:
 
 
 def mailbox(
-    folder: Annotated[Path, typer.Option(help="Where the mail is kept.")] = Path("mailbox"),
+    folder: Annotated[
+        Path | None, typer.Option(help="Where the mail is kept; `mailbox` in the data folder if not given.", show_default=False)
+    ] = None,
     host: Annotated[str, typer.Option(help="The address to listen at; it is for this machine alone.")] = "127.0.0.1",
     smtp_port: Annotated[int, typer.Option(help="Mail comes in here.")] = 1025,
     port: Annotated[int, typer.Option(help="And is read here, in a browser.")] = 8025,
@@ -147,6 +149,7 @@ def mailbox(
     from newsletter.mailbox.store import Mailbox
     from newsletter.mailbox.web import create_mailbox_app
 
+    folder = folder or say.settings().data_dir / "mailbox"
     box = Mailbox(folder)
     with serve_smtp(box, host, smtp_port):
         typer.echo(f"Mail to {host}:{smtp_port} is kept in {folder}; read it at http://{host}:{port}/mailbox")
