@@ -23,7 +23,7 @@ import typer
 from celery import Celery
 from rich.console import Console
 from rich.table import Table
-from sqlalchemy import ColumnElement, func, select
+from sqlalchemy import ColumnElement, and_, func, select, true
 from sqlmodel import SQLModel, col
 
 from newsletter import config, db, local, logs, newsletters, wiring
@@ -35,7 +35,7 @@ from newsletter.errors import NewsletterError
 from newsletter.lifecycle import ENDED, DeliveryStatus
 from newsletter.local import Service, until
 from newsletter.mailbox.store import Mailbox
-from newsletter.models import Collection, Delivery, Issue, Newsletter
+from newsletter.models import Collection, Delivery, Issue, Newsletter, Summary
 from newsletter.sources.sample import Sample
 
 PUBLICATIONS = (
@@ -171,8 +171,10 @@ def _the_day(demo: Demo) -> None:
     day = SAMPLE_DAY.isoformat()
     with demo.stage("Collected") as result:
         _ask(demo, "collect", "sample", day)
-        _wait(lambda: _count(demo, Collection, col(Collection.succeeded_at).is_not(None)) == 1, "nothing was collected")
-        result.append(f"{len(Sample().listing(SAMPLE_DAY).papers)} papers of {day}, summaries in Korean and English")
+        _wait(lambda: _count(demo, Collection, _has_papers()) == 1, "nothing was collected")
+        result.append(f"{len(Sample().listing(SAMPLE_DAY).papers)} papers of {day}")
+    with demo.stage("Summarised") as result:
+        result.append(f"{_count(demo, Summary, true())} summaries in Korean and English, which came with the papers")
     with demo.stage("Assembled and rendered") as result:
         for publication in _publications(demo):
             _ask(demo, "assemble", publication.id, "daily", day)
@@ -306,6 +308,10 @@ def _ask(demo: Demo, task: str, *arguments: object) -> None:
     with Celery(broker=demo.settings.broker, set_as_current=False) as app:
         app.conf.task_default_queue = wiring.QUEUE
         app.send_task(task, args=arguments)
+
+
+def _has_papers() -> ColumnElement[bool]:
+    return and_(col(Collection.day) == SAMPLE_DAY, col(Collection.succeeded_at).is_not(None))
 
 
 def _count(demo: Demo, table: type[SQLModel], condition: ColumnElement[bool]) -> int:

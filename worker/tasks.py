@@ -7,8 +7,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import date, timedelta
 from functools import cache, partial
+from typing import Any
 
 import structlog
+from celery.signals import worker_ready
 
 from newsletter import deliveries, issues, pipeline, summaries, wiring
 from newsletter.config import UnknownPolicy
@@ -37,6 +39,12 @@ def _mailer() -> Mailer:
 def _journal() -> Journal:
     """Return this process's journal: opened after the fork, held until the process ends, however it ends."""
     return wiring.journal_of(settings)
+
+
+@worker_ready.connect
+def _look_at_once(**_: Any) -> None:  # noqa: ANN401 -- Celery's own signature
+    """Read the sources when a worker starts: nobody who tries it tonight wants to wait for the clock."""
+    collect_due.delay()
 
 
 @app.task(name="collect_due")

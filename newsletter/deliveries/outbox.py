@@ -130,13 +130,14 @@ def _due_for_subscription(issue_id: int) -> tuple[ColumnElement[bool], ...]:
 
 def _owed(issue: Issue) -> tuple[ColumnElement[bool], ...]:
     """Say who gets an issue: active, confirmed before it was published, not paused, not suppressed."""
+    assert issue.published_at is not None
     suppressed = exists().where(col(Suppression.suppression_key) == col(Subscriber.suppression_key))
     return (
         col(Subscription.newsletter_id) == issue.newsletter_id,
         col(Subscription.cadence) == issue.cadence,
         col(Subscription.status) == SubscriptionStatus.ACTIVE,
         col(Subscription.confirmed_at) <= issue.published_at,
-        or_(col(Subscription.paused_until).is_(None), col(Subscription.paused_until) <= issue.last_day),
+        or_(col(Subscription.paused_until).is_(None), col(Subscription.paused_until) <= issue.published_at.date()),
         ~suppressed,
     )
 

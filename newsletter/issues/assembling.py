@@ -13,6 +13,7 @@ from newsletter.models import Cadence, Collection, Issue, IssuePaper, Newsletter
 from newsletter.schedule import Period
 
 LATE = timedelta(days=7)  # how long a paper that its day's issue missed may still come in a later one
+SOURCE_PATIENCE = timedelta(hours=6)  # after the cut-off, for a source that fails while others answer
 CATCH_UP = timedelta(days=3)  # how far back missed issues are made up for by the clock
 
 
@@ -57,7 +58,10 @@ def due_periods(session: Session, newsletter: Newsletter, cadence: Cadence, *, n
 
 
 def _closed(session: Session, newsletter: Newsletter, period: Period, *, now: datetime) -> bool:
-    """Whether the cut-off of the period has passed and every source was read after it."""
+    """Whether the cut-off of the period has passed and every source was read after it.
+
+    A source that keeps failing is waited for, then left out: what it lists comes late, in the next issue.
+    """
     cutoff = schedule.start_of(period.last_day) + timedelta(hours=newsletter.cutoff_hours)
     if now < cutoff:
         return False
@@ -66,7 +70,8 @@ def _closed(session: Session, newsletter: Newsletter, period: Period, *, now: da
         col(Collection.day) == period.last_day,
         col(Collection.succeeded_at) >= min(cutoff, period.ends_at),
     )
-    return set(session.scalars(read)) >= set(newsletter.sources)
+    answered = set(session.scalars(read))
+    return answered >= set(newsletter.sources) or (bool(answered) and now >= cutoff + SOURCE_PATIENCE)
 
 
 def assemble(session: Session, newsletter: Newsletter, cadence: Cadence, day: date, *, now: datetime) -> Issue:

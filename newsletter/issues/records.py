@@ -80,7 +80,10 @@ def page(session: Session, newsletter: Newsletter, name: str) -> str:
     if issue.status not in _OUT:
         raise NotFound(f"{newsletter.slug} has no issue of {name}.")
     wanted = select(col(IssuePiece.content)).where(col(IssuePiece.issue_id) == issue.id, col(IssuePiece.part) == "page")
-    return session.scalars(wanted).one()
+    content = session.scalars(wanted).one_or_none()
+    if content is None:
+        raise NotFound(f"{newsletter.slug} has no page of {name}.")
+    return content
 
 
 def waiting(session: Session, status: IssueStatus) -> list[int]:
