@@ -188,7 +188,7 @@ def test_a_mail_server_that_is_away_loses_nothing(installed_terminal):
 
     assert "The mail server is away: 127.0.0.1:1" in error
     assert "newsletter send" in error
-    assert "1 deferred" in newsletter.ok("issues")
+    assert "1 queued" in newsletter.ok("issues")
 
 
 def test_a_wrong_setting_is_named(terminal):

@@ -1,4 +1,6 @@
 import time
+from contextlib import closing
+from datetime import timedelta
 
 import pytest
 from factories import SECRET
@@ -9,7 +11,6 @@ from newsletter import wiring
 from newsletter.config import Settings, SmtpSettings
 from newsletter.deliveries import Mailer
 from newsletter.errors import DatabaseError, SettingsError
-from newsletter.mail.transports import Files, Smtp
 from newsletter.sources.huggingface import HuggingFace
 from newsletter.sources.sample import Sample
 
@@ -22,12 +23,16 @@ def settings(tmp_path):
     return lambda **given: Settings(data_dir=tmp_path, secret_key=SECRET.decode(), **given)
 
 
-def test_without_a_relay_mails_become_files(settings):
-    assert isinstance(wiring.transport_of(settings()), Files)
+def test_a_window_is_twice_the_connections_to_the_relay(settings):
+    pace = wiring.pace_of(settings(smtp=SmtpSettings(host="relay.example.net", connections=3)), budget=timedelta(seconds=7))
+
+    assert (pace.window, pace.budget) == (6, timedelta(seconds=7))
 
 
-def test_a_relay_is_the_way_out_where_one_is_set(settings):
-    assert isinstance(wiring.transport_of(settings(smtp=SmtpSettings(host="relay.example.net"))), Smtp)
+def test_the_journal_is_in_the_data_folder(settings, tmp_path):
+    with closing(wiring.journal_of(settings())) as journal:
+        assert journal.worker
+        assert len(list(wiring.journal_folder(settings()).iterdir())) == 1
 
 
 def test_sources_are_known_by_name(settings):

@@ -2,8 +2,8 @@
 
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass
-from datetime import timedelta
 from itertools import count
 from urllib.parse import urlsplit
 
@@ -13,7 +13,7 @@ from fastapi.testclient import TestClient
 from installation import BASE_URL, Installation, add_readers, eventually, installed
 from redis import Redis
 from smtp_sink import Sink, running
-from sqlalchemy import func, select, text, update
+from sqlalchemy import func, select, text
 from sqlmodel import col
 
 from newsletter import deliveries, wiring
@@ -25,6 +25,7 @@ from newsletter.web import Services, create_app
 from newsletter.wiring import utcnow
 
 _numbers = count(1)
+CONNECTIONS = 4  # to the mail server, of each drain
 
 
 def pages(settings: Settings, sessions: Sessions) -> TestClient:
@@ -72,8 +73,8 @@ class Floor:
     def send_the_rest(self) -> None:
         """Send what is due in this process, as `newsletter send` does."""
         settings = self.installation.settings
-        with wiring.transport_of(settings) as transport:
-            deliveries.drain(self.make.sessions, transport, wiring.mailer_of(settings), worker="here", clock=utcnow)
+        with closing(wiring.journal_of(settings)) as journal:
+            deliveries.drain(self.make.sessions, wiring.way_of(settings), wiring.mailer_of(settings), journal, clock=utcnow)
 
     def visitor(self) -> TestClient:
         """Return a browser on the pages."""
@@ -97,11 +98,13 @@ class Floor:
         """Wait until all deliveries are sent."""
         eventually(lambda: self.statuses() == {"sent": number}, self.explain, seconds=60)
 
-    def expire_leases(self) -> None:
-        """Let the time of every lease pass at once."""
-        leased = update(Delivery).where(col(Delivery.lease_until).is_not(None))
-        with self.make.sessions.begin() as session:
-            session.execute(leased.values(lease_until=utcnow() - timedelta(seconds=1)))
+    def sweep_until_all_sent(self, number: int) -> None:
+        """Do what the clock does until all deliveries are sent: what is left unknown is sent again."""
+        eventually(lambda: set(self.statuses()) <= {"sent", "unknown"}, self.explain, seconds=60)
+        self.installation.ask("sweep")
+        eventually(lambda: not self.statuses()["unknown"], self.explain)
+        self.installation.ask("drain")
+        self.wait_until_all_sent(number)
 
     def break_database(self) -> None:
         """Take the outbox away, under everybody's feet."""
@@ -116,8 +119,8 @@ class Floor:
 def floor_of(tmp_path, sessions: Sessions, sink: Sink, database: str, broker: str) -> Iterator[Floor]:
     """Give an installation on these parts."""
     urls = {"DATABASE_URL": database, "REDIS_URL": broker}
-    relay = {"smtp__host": "127.0.0.1", "smtp__port": sink.port, "smtp__security": "none"}
-    with installed(tmp_path, **urls, **relay) as installation:
+    relay = {"smtp__host": "127.0.0.1", "smtp__port": sink.port, "smtp__security": "none", "smtp__connections": CONNECTIONS}
+    with installed(tmp_path, **urls, **relay, resend_after_minutes=0) as installation:
         yield Floor(installation, Make(sessions), sink)
 
 

@@ -1,7 +1,7 @@
 """A digest on its way through a real mail server: what comes out is what was composed."""
 
 import re
-from dataclasses import dataclass, field
+from contextlib import closing
 from datetime import date
 
 import pytest
@@ -9,8 +9,10 @@ from factories import LINKS, mailer
 from sqlalchemy import update
 
 from newsletter import deliveries, pipeline
+from newsletter.deliveries import Journal, worker_name
 from newsletter.lifecycle import DeliveryStatus
-from newsletter.mail.transports import OutgoingMessage, Relay, Smtp
+from newsletter.mail.smtp import Relay
+from newsletter.mail.transports import OutgoingMessage
 from newsletter.models import Cadence, Delivery
 from newsletter.sources.sample import Sample
 from newsletter.summarisers.extractive import Extractive
@@ -20,22 +22,18 @@ DAY = date(2024, 3, 14)
 ADDED = re.compile(rb"^(Return-Path|X-Original-To|Delivered-To|Received):", re.IGNORECASE)  # by the server, on top
 
 
-@dataclass
-class Recorded(Smtp):
-    """The way to a relay, which remembers what went it."""
+class Remembering:
+    """A mailer that remembers what it made."""
 
-    relay: Relay
-    sent: list[OutgoingMessage] = field(default_factory=list)
+    def __init__(self) -> None:
+        self.made: list[OutgoingMessage] = []
+        self._mailer = mailer()
+        self.load, self.return_path = self._mailer.load, self._mailer.return_path
 
-    def __post_init__(self) -> None:
-        """Open nothing yet."""
-        super().__init__(self.relay)
-
-    def send(self, message):
-        """Send, then remember."""
-        reply = super().send(message)
-        self.sent.append(message)
-        return reply
+    def message(self, *given, **named):
+        """Make a message."""
+        self.made.append(self._mailer.message(*given, **named))
+        return self.made[-1]
 
 
 @pytest.fixture
@@ -44,9 +42,9 @@ def database_kind():
 
 
 @pytest.fixture(params=["ko", "en"])
-def sent(request, make, postfix):
+def sent(request, make, postfix, tmp_path):
     """Send the issue of the bundled day to one reader; return what went out, and the file it came to."""
-    language = request.param
+    language, mail = request.param, Remembering()
     newsletter = make.newsletter(
         slug=f"daily-{language}",
         title="데일리 페이퍼스",
@@ -59,9 +57,10 @@ def sent(request, make, postfix):
     publish(make, newsletter)
     with make.sessions.begin() as session:  # nobody could subscribe with an address of a domain that is for tests
         session.execute(update(Delivery).values(address=address))
-    with Recorded(Relay("127.0.0.1", postfix.port, security="none")) as relay:
-        deliveries.drain(make.sessions, relay, mailer(), worker="one", clock=utcnow)
-    (delivery,), (message,) = make.all(Delivery), relay.sent
+    way = deliveries.over(Relay("127.0.0.1", postfix.port, security="none"), connections=2)
+    with closing(Journal.open(tmp_path, worker_name())) as journal:
+        deliveries.drain(make.sessions, way, mail, journal, clock=utcnow)
+    (delivery,), (message,) = make.all(Delivery), mail.made
     assert delivery.status is DeliveryStatus.SENT
     assert delivery.reply_code == 250
     postfix.messages(to=address)
