@@ -128,11 +128,12 @@ def _last_look(ids: Sequence[int], *, today: date) -> Subquery:
     """Select each delivery's id and why it is not owed any more, "" if it is."""
     kind, unsubscribed = col(Delivery.kind), col(Subscription.status).is_distinct_from(SubscriptionStatus.ACTIVE)
     is_digest = kind == DeliveryKind.DIGEST
+    is_test = and_(is_digest, col(Delivery.lane) == Lane.PERSON)  # sent by hand, to whoever was named
     why = case(
         # A confirmation goes even to the suppressed: they asked just now, and it is their own way back.
         (kind.in_((DeliveryKind.ALARM, DeliveryKind.CONFIRM)), ""),
         (col(Suppression.reason).is_not(None), "suppressed: " + cast(col(Suppression.reason), String)),
-        (and_(kind != DeliveryKind.GOODBYE, unsubscribed), "unsubscribed"),
+        (and_(kind != DeliveryKind.GOODBYE, ~is_test, unsubscribed), "unsubscribed"),
         (col(Issue.status) == IssueStatus.CANCELLED, "issue cancelled"),
         (and_(is_digest, col(Subscription.paused_until) > today), "paused until " + cast(col(Subscription.paused_until), String)),
         else_="",
