@@ -10,10 +10,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from newsletter.config import Settings
+from newsletter.deliveries.ledger import SENDING_LEASE
 from newsletter.embedded.processes import Death, Program, Supervisor
 from newsletter.errors import BrokerError, Conflict
 
-WORKER_GRACE = 720.0  # seconds: a drain's last mail may wait ten minutes for its answer (RFC 5321 4.5.3.2.6)
+WORKER_GRACE = SENDING_LEASE.total_seconds()  # longer than a drain waits for the last answers
 START_PATIENCE = 60.0  # seconds for a process to answer after its start, on a slow machine
 
 

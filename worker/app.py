@@ -10,6 +10,7 @@ from celery import Celery
 from celery.signals import setup_logging, worker_shutting_down
 
 from newsletter import config, logs, wiring
+from newsletter.deliveries.ledger import SENDING_LEASE
 
 settings = config.load()
 # Made before the pool forks, so that a drain in a child hears of the shutdown. It has no lock: a child that is killed
@@ -17,7 +18,8 @@ settings = config.load()
 _stopping = RawValue("b", 0)
 
 DRAIN_SECONDS = 60
-TIME_LIMIT = DRAIN_SECONDS + 600 + 60  # a drain, the longest answer to the dot (RFC 5321 4.5.3.2.6), a margin
+# A drain, the leases of what it began last, a margin: a drain that is killed leaves mails unknown.
+TIME_LIMIT = DRAIN_SECONDS + int(SENDING_LEASE.total_seconds()) + 60
 
 app = Celery("newsletter", broker=settings.broker, include=["worker.tasks"])
 app.conf.update(
@@ -55,7 +57,7 @@ app.conf.update(
 
 @worker_shutting_down.connect
 def _stop_drains(**_: Any) -> None:  # noqa: ANN401 -- Celery's own signature
-    """Let drains end after the message at hand, and give back what they claimed."""
+    """Let drains begin nothing more, wait for the answers that are due, and give back what they claimed."""
     _stopping.value = 1
 
 
