@@ -36,8 +36,12 @@ class LoopServer:
     @asynccontextmanager
     async def running(self) -> AsyncIterator["LoopServer"]:
         """Serve until the block ends."""
-        listener = socket.create_server(("127.0.0.1", 0))
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 16)  # a client that writes much notices a slow reader
+        listener = socket.socket(
+            socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP
+        )  # said to be TCP, or replies wait for ACKs
+        listener.bind(("127.0.0.1", 0))
+        if self.while_reading is not None:  # a client notices a slow reader only where little fits between the two
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 18)
         server = await asyncio.start_server(self._serve, sock=listener, backlog=500)
         self.port = listener.getsockname()[1]
         try:

@@ -31,6 +31,7 @@ _GOOD: dict[str, Container[int]] = {  # the rest is a refusal from 400 on, and n
 }
 _REFUSAL, _NEVER = 400, 500
 _TOO_BIG = 552  # RFC 1870 section 6
+_OUT_OF_STEP = 503  # the server and we disagree about where we are: that is about no message
 _NOT_IN_UTF8 = "5.6.7"  # RFC 6531 section 3.5
 
 
@@ -230,13 +231,21 @@ class Machine:
         if step is _MAIL:
             self._refused_at_mail(reply)
         elif step in {_RCPT, _DATA} and self.named is not None:
-            self._end_named(_refusal(reply), reply)
-            self._unfinished = True
-            self._proven = self._proven or reply.code != CLOSING
+            self._refused_by_name(reply)
         if step is _QUIT:
             self._close(None)
         elif step is _RSET or reply.code == CLOSING:
             self._leave(reply)
+
+    def _refused_by_name(self, reply: Reply) -> None:
+        """End the parcel whose recipient or content the server does not want."""
+        if reply.code == _OUT_OF_STEP:
+            self._end_named(Kind.DEFERRED, reply)
+            self._leave(reply)
+        else:
+            self._end_named(_refusal(reply), reply)
+            self._unfinished = True
+            self._proven = self._proven or reply.code != CLOSING
 
     def _refused_at_mail(self, reply: Reply) -> None:
         """End the parcel: MAIL is about us, but for a size or an address that this server cannot take."""
