@@ -73,8 +73,8 @@ def asking(name: str, *newsletters: Newsletter, **changes: Any) -> Request:
 
 
 def mailer(**changes: Any) -> Mailer:
-    """Return a mailer with the links of the tests."""
-    return Mailer(MailerSettings(LINKS, **changes))
+    """Return a mailer with the links of the tests, to which changes show at once."""
+    return Mailer(MailerSettings(LINKS, **changes), fresh=0)
 
 
 @dataclass(frozen=True)

@@ -28,7 +28,7 @@ from newsletter.models import DeliveryKind, Issue, IssuePiece, Newsletter
 from newsletter.tokens import Links
 
 log = structlog.get_logger()
-FRESH = 5.0  # seconds that what newsletters say of themselves is believed
+FRESH = 5.0  # seconds
 KEPT_ISSUES = 4  # or more, where one batch needs more
 HTML_BUDGET = 90_000  # bytes: Gmail clips at about 102 KB, and with the tail goes the unsubscribe link
 
@@ -85,9 +85,10 @@ def publication_of(newsletter: Newsletter, links: Links, *, language: str = "") 
 class Mailer:
     """Makes mails: `load` fetches what a batch needs, `message` is pure."""
 
-    def __init__(self, settings: MailerSettings) -> None:
-        """Keep nothing yet."""
+    def __init__(self, settings: MailerSettings, *, fresh: float = FRESH) -> None:
+        """Keep nothing yet; believe for `fresh` seconds what newsletters say of themselves."""
         self._settings = settings
+        self._fresh = fresh
         self._publishers: dict[int, Publisher] = {}
         self._issues: dict[int, FrozenIssue] = {}
         self._signers: Mapping[str, Signer] = {}
@@ -96,7 +97,7 @@ class Mailer:
     def load(self, session: Session, batch: Sequence[Claimed]) -> None:
         """Fetch the newsletters, afresh every few seconds, and the issues not at hand; `message` says what is missing."""
         wanted = {row.newsletter_id for row in batch if row.newsletter_id is not None}
-        if wanted - set(self._publishers) or time.monotonic() - self._loaded_at > FRESH:
+        if wanted - set(self._publishers) or time.monotonic() - self._loaded_at >= self._fresh:
             newsletters = session.scalars(select(Newsletter))  # a handful
             self._publishers = {row.id: _publisher(row, self._settings.links) for row in newsletters}
             self._signers, self._loaded_at = self._settings.signers(), time.monotonic()
@@ -128,7 +129,7 @@ class Mailer:
             email = _EMAILS[row.kind](publication, row.values)
             subject, prepared = _prepared(email)
             selection, slots = None, self._slots(row)
-        headers = self._headers(row, publisher, subject, now=now)
+        headers = self._headers(row, publisher, subject, slots, now=now)
         sign = self._sign(publisher, now)
         content = compose.compose(prepared, headers=headers, slots=slots, selection=selection, sign=sign)
         return OutgoingMessage(sender=self.return_path(row), recipient=row.address, content=content)
@@ -182,25 +183,27 @@ class Mailer:
             slots["confirm_url"] = links.confirm(row.values["consent_id"], expires)
         return slots
 
-    def _headers(self, row: Claimed, publisher: Publisher, subject: str, *, now: datetime) -> MessageHeaders:
+    def _headers(
+        self, row: Claimed, publisher: Publisher, subject: str, slots: Mapping[str, str], *, now: datetime
+    ) -> MessageHeaders:
         return MessageHeaders(
             sender=Mailbox(publisher.from_name, publisher.from_address),
             recipient=row.address,
             subject=subject,
-            date=now,
+            date=now.replace(microsecond=0),
             message_id=self._settings.links.message_id(row.id, publisher.domain),
             reply_to=publisher.reply_to,
-            mailing_list=self._list_info(row, publisher),
+            mailing_list=self._list_info(row, publisher, slots),
         )
 
-    def _list_info(self, row: Claimed, publisher: Publisher) -> ListInfo | None:
+    def _list_info(self, row: Claimed, publisher: Publisher, slots: Mapping[str, str]) -> ListInfo | None:
         """Return the List-* set of a mail that one can unsubscribe from; a confirmation is no list mail."""
         if row.kind not in _LIST_KINDS or row.subscription_id is None:
             return None
         return ListInfo(
             title=publisher.publication.title,
             list_id=f"{publisher.publication.slug}.{publisher.domain}",
-            unsubscribe_url=self._settings.links.unsubscribe(row.subscription_id),
+            unsubscribe_url=slots["unsubscribe_url"],
             archive_url=publisher.publication.archive_url,
             owner_url=f"mailto:{publisher.reply_to or publisher.from_address}",
         )

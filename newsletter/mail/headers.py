@@ -51,6 +51,7 @@ def refuse_controls(name: str, value: str) -> None:
         )
 
 
+@lru_cache(maxsize=256)
 def fold(name: str, value: str) -> bytes:
     """Return the field, its lines broken at white space (runs of which become one space).
 
@@ -102,16 +103,21 @@ def needs_smtputf8(address: str) -> bool:
 
 def list_headers(info: ListInfo) -> bytes:
     """Return the List-* fields; List-Unsubscribe-Post only beside an https URL, as RFC 8058 section 3.1 wants."""
-    fields = [_list_id(info.title, info.list_id)]
     ways_out = [uri for uri in (info.unsubscribe_url, info.unsubscribe_mailto) if uri]
-    fields.append(_uris("List-Unsubscribe", *ways_out))
+    leave = _uris("List-Unsubscribe", *ways_out)
     if info.unsubscribe_url.startswith("https://"):
-        fields.append(b"List-Unsubscribe-Post: List-Unsubscribe=One-Click\r\n")
-    rest = (("List-Archive", info.archive_url), ("List-Help", info.help_url), ("List-Owner", info.owner_url))
-    fields += [_uris(name, uri) for name, uri in rest if uri]
-    return b"".join(fields)
+        leave += b"List-Unsubscribe-Post: List-Unsubscribe=One-Click\r\n"
+    return _list_id(info.title, info.list_id) + leave + _shared_uris(info.archive_url, info.help_url, info.owner_url)
 
 
+@lru_cache(maxsize=64)
+def _shared_uris(archive: str, help_: str, owner: str) -> bytes:
+    """Return the fields that are the same for all readers."""
+    named = (("List-Archive", archive), ("List-Help", help_), ("List-Owner", owner))
+    return b"".join(_uris(name, uri) for name, uri in named if uri)
+
+
+@lru_cache(maxsize=16)
 def date_header(now: datetime) -> bytes:
     """Return the Date field of an aware time; raises BadInput for a time without a zone."""
     if now.utcoffset() is None:
