@@ -16,7 +16,7 @@ from newsletter.models.content import (
     Summary,
     SummaryOrigin,
 )
-from newsletter.models.outbox import Alarm, Bounce, BounceKind, Delivery, DeliveryKind, Lane, Tick
+from newsletter.models.outbox import Alarm, Bounce, BounceKind, Delivery, DeliveryKind, Lane, Pause, PauseScope, Tick
 from newsletter.models.readers import Cadence, Consent, Newsletter, Subscriber, Subscription, Suppression, SuppressionReason
 
 __all__ = [
@@ -37,6 +37,8 @@ __all__ = [
     "Newsletter",
     "Paper",
     "PaperListing",
+    "Pause",
+    "PauseScope",
     "Subscriber",
     "Subscription",
     "Summary",

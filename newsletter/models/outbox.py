@@ -29,6 +29,14 @@ class Lane(IntEnum):
     LIST = 1
 
 
+class PauseScope(StrEnum):
+    """What a pause stops."""
+
+    RELAY = "relay"  # everything over it
+    DOMAIN = "domain"  # everything over a relay to a recipients' domain
+    ISSUE = "issue"
+
+
 class BounceKind(StrEnum):
     """What a report says of an address."""
 
@@ -59,6 +67,12 @@ class Delivery(SQLModel, table=True):
         ),
         Index("ix_deliveries_issue_id_status", "issue_id", "status"),
         Index("ix_deliveries_subscriber_id", "subscriber_id"),
+        Index(
+            "ix_deliveries_held",
+            "updated_at",
+            sqlite_where=text("status = 'held'"),
+            postgresql_where=text("status = 'held'"),
+        ),
     )
 
     id: int = Field(default=None, primary_key=True, sa_type=big_integer())
@@ -130,6 +144,30 @@ class Alarm(SQLModel, table=True):
     opened_at: datetime
     raised_at: datetime  # the last time
     closed_at: datetime | None = None
+
+
+class Pause(SQLModel, table=True):
+    """Something that is not sent for a while, or until somebody resumes it: one open row per scope and key."""
+
+    __tablename__ = "pauses"
+    __table_args__ = (
+        Index(
+            "uq_pauses_scope_key",
+            "scope",
+            "key",
+            unique=True,
+            sqlite_where=text("closed_at IS NULL"),
+            postgresql_where=text("closed_at IS NULL"),
+        ),
+    )
+
+    id: int = Field(default=None, primary_key=True)
+    scope: PauseScope = Field(sa_column=enum_column(PauseScope, "scope"))
+    key: str  # "host:port", "host:port gmail.com", an issue's id
+    until: datetime | None = None  # None: until somebody resumes it
+    cause: str  # the server's words, or what was counted
+    opened_at: datetime
+    closed_at: datetime | None = None  # resumed, or over for a while
 
 
 class Tick(SQLModel, table=True):
