@@ -98,7 +98,7 @@ class DeliveryEvent(StrEnum):
     GIVE_BACK = "give_back"  # the worker stops, or its lease ran out, before it began
     BEGIN = "begin"
     ACCEPT = "accept"  # 2xx after the dot
-    PUT_OFF = "put_off"  # 4xx, or the relay was away
+    PUT_OFF = "put_off"  # 4xx, the relay was away, or it is paused
     REFUSE = "refuse"  # 5xx, or the time for trying is over
     LOSE = "lose"  # no answer: the connection or the worker is gone
     SKIP = "skip"
@@ -114,6 +114,7 @@ _DELIVERY_MOVES = {
     **{(status, DeliveryEvent.REFUSE): DeliveryStatus.FAILED for status in (*_WAITING, DeliveryStatus.CLAIMED)},
     (DeliveryStatus.CLAIMED, DeliveryEvent.GIVE_BACK): DeliveryStatus.QUEUED,
     (DeliveryStatus.CLAIMED, DeliveryEvent.BEGIN): DeliveryStatus.SENDING,
+    (DeliveryStatus.CLAIMED, DeliveryEvent.PUT_OFF): DeliveryStatus.DEFERRED,  # a pause or a limit: it was not tried
     # Its connection or its worker's journal shows that its content never left.
     (DeliveryStatus.SENDING, DeliveryEvent.GIVE_BACK): DeliveryStatus.QUEUED,
     (DeliveryStatus.SENDING, DeliveryEvent.ACCEPT): DeliveryStatus.SENT,
@@ -128,6 +129,7 @@ _DELIVERY_MOVES = {
     (DeliveryStatus.UNKNOWN, DeliveryEvent.RESEND): DeliveryStatus.QUEUED,
     (DeliveryStatus.UNKNOWN, DeliveryEvent.HOLD): DeliveryStatus.HELD,
     (DeliveryStatus.HELD, DeliveryEvent.ACCEPT): DeliveryStatus.SENT,
+    (DeliveryStatus.HELD, DeliveryEvent.REFUSE): DeliveryStatus.FAILED,
     (DeliveryStatus.HELD, DeliveryEvent.RESEND): DeliveryStatus.QUEUED,
     (DeliveryStatus.FAILED, DeliveryEvent.RESEND): DeliveryStatus.QUEUED,
 }

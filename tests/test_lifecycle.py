@@ -65,6 +65,7 @@ def test_ended_deliveries_stay_ended_but_for_the_operator_and_late_answers():
     }
     assert ways_out == {
         (DeliveryStatus.HELD, DeliveryEvent.ACCEPT, DeliveryStatus.SENT),
+        (DeliveryStatus.HELD, DeliveryEvent.REFUSE, DeliveryStatus.FAILED),
         (DeliveryStatus.HELD, DeliveryEvent.RESEND, DeliveryStatus.QUEUED),
         (DeliveryStatus.FAILED, DeliveryEvent.RESEND, DeliveryStatus.QUEUED),
     }

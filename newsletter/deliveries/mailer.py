@@ -29,6 +29,7 @@ from newsletter.tokens import Links
 
 log = structlog.get_logger()
 FRESH = 5.0  # seconds
+TEST_OF = "test_of"  # among a delivery's values: the issue it tries out, and does not count for
 KEPT_ISSUES = 4  # or more, where one batch needs more
 HTML_BUDGET = 90_000  # bytes: Gmail clips at about 102 KB, and with the tail goes the unsubscribe link
 
@@ -101,7 +102,7 @@ class Mailer:
             newsletters = session.scalars(select(Newsletter))  # a handful
             self._publishers = {row.id: _publisher(row, self._settings.links) for row in newsletters}
             self._signers, self._loaded_at = self._settings.signers(), time.monotonic()
-        issues = {row.issue_id for row in batch if row.issue_id is not None}
+        issues = {number for number in map(_issue_of, batch) if number is not None}
         self._make_room(issues)
         if issues <= set(self._issues):
             return
@@ -122,7 +123,8 @@ class Mailer:
         publisher = self._publisher(row)
         if row.kind is DeliveryKind.DIGEST:
             issue = self._issue(row)
-            subject, prepared, selection = issue.subject, issue.prepared, issue.selection
+            subject = issue.subject if row.issue_id is not None else f"[Test] {issue.subject}"
+            prepared, selection = issue.prepared, issue.selection
             slots = self._digest_slots(row, publisher, issue)
         else:
             publication = replace(publisher.publication, language=row.language or publisher.publication.language)
@@ -150,9 +152,10 @@ class Mailer:
         return self._publishers[row.newsletter_id]
 
     def _issue(self, row: Claimed) -> FrozenIssue:
-        if row.issue_id is None or row.issue_id not in self._issues:
-            raise NotFound(f"Issue {row.issue_id} is gone or cannot be read.")
-        return self._issues[row.issue_id]
+        issue_id = _issue_of(row)
+        if issue_id is None or issue_id not in self._issues:
+            raise NotFound(f"Issue {issue_id} is gone or cannot be read.")
+        return self._issues[issue_id]
 
     def _operator(self) -> Publisher:
         sender = self._settings.operator_sender
@@ -169,8 +172,9 @@ class Mailer:
         return Publisher(publication, "Newsletter", sender, "")
 
     def _digest_slots(self, row: Claimed, publisher: Publisher, issue: FrozenIssue) -> dict[str, str]:
-        view = self._settings.links.issue(publisher.publication.slug, issue.name)
-        return {**self._slots(row), "view_url": view}
+        links = self._settings.links
+        view = links.issue(publisher.publication.slug, issue.name)
+        return {"unsubscribe_url": links.home(), **self._slots(row), "view_url": view}  # a test unsubscribes nobody
 
     def _slots(self, row: Claimed) -> dict[str, str]:
         """Return the recipient's own values: those kept with the delivery, and links made for them alone."""
@@ -214,6 +218,11 @@ class Mailer:
         if self._settings.bounce_domain:
             return self._settings.links.return_path(row.id, self._settings.bounce_domain)
         return publisher.from_address
+
+
+def _issue_of(row: Claimed) -> int | None:
+    """Return the issue that a delivery carries: its own, or the one that it tries out."""
+    return row.issue_id if row.issue_id is not None else row.values.get(TEST_OF)
 
 
 _LIST_KINDS = (DeliveryKind.DIGEST, DeliveryKind.WELCOME, DeliveryKind.ALREADY_SUBSCRIBED)

@@ -24,17 +24,25 @@ def publish(session: Session, issue_id: int, *, now: datetime) -> int:
         return deliveries.fan_out(session, issue, now=now)
     reason = f" ({issue.reason})" if issue.reason else ""
     raise Conflict(
-        f"The issue of {issue.first_day} is {issue.status.value}{reason}: it cannot be published.",
-        hint="Assemble and freeze it first: `newsletter run DAY` does all of it.",
+        f"The issue of {issue.first_day} is {issue.status.value}{reason}: it cannot be published.", hint=_BEFORE[issue.status]
     )
+
+
+_BEFORE = {
+    IssueStatus.EMPTY: "`newsletter assemble` tries again: papers may have come since.",
+    IssueStatus.DRAFT: "`newsletter assemble` renders it.",
+    IssueStatus.CANCELLED: "It stays cancelled. Its papers come with the next issue.",
+}
 
 
 def cancel(session: Session, issue_id: int, *, reason: str, now: datetime) -> Issue:
     """Cancel an issue: what is queued will be skipped, and its papers are free for another issue.
 
-    Raises Conflict when all of it has been sent.
+    Doing it twice changes nothing more. Raises Conflict when all of it has been sent.
     """
     issue = _locked(session, issue_id)
+    if issue.status is IssueStatus.CANCELLED:
+        return issue
     after = advance_issue(issue.status, IssueEvent.CANCEL)
     if after is not IssueStatus.CANCELLED:
         raise Conflict(f"The issue of {issue.first_day} has been sent: there is nothing left to cancel.")

@@ -1,0 +1,145 @@
+"""What the operator sees of an issue, and does about it."""
+
+from dataclasses import dataclass
+from datetime import date, datetime
+
+from sqlalchemy import select
+from sqlmodel import Session, col
+
+from newsletter import deliveries, schedule
+from newsletter.deliveries import Mail, control
+from newsletter.deliveries.control import Group
+from newsletter.deliveries.mailer import TEST_OF
+from newsletter.errors import Conflict, Reply
+from newsletter.issues.publishing import cancel
+from newsletter.lifecycle import DeliveryStatus
+from newsletter.models import Delivery, DeliveryKind, Issue, IssuePaper, Newsletter, Paper, Subscriber, Summary, Suppression
+from newsletter.subscribers import Address
+
+
+@dataclass(frozen=True)
+class Stages:
+    """When an issue came how far (UTC); None for what is still to come."""
+
+    assembled_at: datetime
+    frozen_at: datetime | None
+    published_at: datetime | None
+    due_from: datetime | None  # the first of what waits
+    finished_at: datetime | None
+
+
+@dataclass(frozen=True)
+class Placed:
+    """A paper's place in an issue."""
+
+    position: int
+    title: str
+    url: str
+    summary: str  # who wrote its summary: human, document, model, extract; "" for none
+
+
+@dataclass(frozen=True)
+class Words:
+    """What a server said about one delivery of an issue."""
+
+    delivery: int
+    address: str
+    status: DeliveryStatus
+    reply: str
+    server: str
+    at: datetime
+
+
+@dataclass(frozen=True)
+class View:
+    """An issue with all that an operator asks of it."""
+
+    newsletter: str
+    issue: str  # its name: "2024-03-14", "2024-W11"
+    first_day: date
+    last_day: date
+    status: str
+    reason: str
+    subject: str
+    stages: Stages
+    papers: tuple[Placed, ...]
+    deliveries: tuple[Group, ...]
+    words: tuple[Words, ...]
+
+
+@dataclass(frozen=True)
+class Cancelled:
+    """What a cancelled issue had come to."""
+
+    sent: int
+    skipped: int  # what waited; the few that workers hold are skipped at their last look
+
+
+def show(session: Session, issue: Issue) -> View:
+    """Return an issue's stages, papers and deliveries, and what servers last said that was not yes."""
+    return View(
+        newsletter=session.get_one(Newsletter, issue.newsletter_id).slug,
+        issue=schedule.name_of(issue.cadence, issue.first_day),
+        first_day=issue.first_day,
+        last_day=issue.last_day,
+        status=issue.status.value,
+        reason=issue.reason,
+        subject=issue.subject,
+        stages=Stages(
+            issue.created_at, issue.frozen_at, issue.published_at, control.first_due(session, issue.id), issue.finished_at
+        ),
+        papers=_papers(session, issue),
+        deliveries=tuple(control.groups(session, issue.id)),
+        words=tuple(_words(row) for row in control.last_words(session, issue.id)),
+    )
+
+
+def _papers(session: Session, issue: Issue) -> tuple[Placed, ...]:
+    rows = session.execute(
+        select(col(IssuePaper.position), col(Paper.title), col(Paper.url), col(Summary.origin))
+        .join(Paper, col(Paper.id) == col(IssuePaper.paper_id))
+        .outerjoin(Summary, col(Summary.id) == col(IssuePaper.summary_id))
+        .where(col(IssuePaper.issue_id) == issue.id)
+        .order_by(col(IssuePaper.position))
+    )
+    return tuple(Placed(position, title, url, origin.value if origin else "") for position, title, url, origin in rows)
+
+
+def _words(row: Delivery) -> Words:
+    reply = Reply(row.reply_code, row.reply_enhanced, row.reply_text, row.reply_server, row.reply_phase)
+    return Words(row.id, row.address, row.status, str(reply), row.reply_server, row.updated_at)
+
+
+def call_off(session: Session, issue_id: int, *, reason: str, now: datetime) -> Cancelled:
+    """Cancel an issue and skip at once what waits of it; its papers are free for another issue.
+
+    Doing it twice changes nothing more. Raises Conflict when all of it has been sent.
+    """
+    cancel(session, issue_id, reason=reason, now=now)
+    skipped = control.skip_waiting(session, issue_id, "issue cancelled", now=now)
+    return Cancelled(sent=deliveries.counts(session, issue_id).get(DeliveryStatus.SENT, 0), skipped=skipped)
+
+
+def send_test(session: Session, issue: Issue, address: Address, suppression_key: str, *, now: datetime) -> bool:
+    """Queue an issue for one address, marked as a test; False if that was done within this minute.
+
+    It counts for nothing: no reader's digest, no delivery of the issue. Raises Conflict for an issue that is not frozen
+    and for a suppressed address.
+    """
+    if issue.frozen_at is None:
+        raise Conflict(
+            f"The issue of {issue.first_day} is {issue.status.value}: there is nothing to send yet.",
+            hint="Assemble it first: `newsletter assemble` chooses its papers and renders it.",
+        )
+    if session.scalar(select(col(Suppression.id)).where(col(Suppression.suppression_key) == suppression_key)):
+        raise Conflict(f"{address.text} is suppressed: nothing is sent to it.", hint="Name an address that you can read.")
+    known = session.scalar(select(col(Subscriber.id)).where(col(Subscriber.address_key) == address.key))
+    mail = Mail(
+        kind=DeliveryKind.DIGEST,
+        dedupe_key=f"test:{issue.id}:{address.key}:{now:%Y-%m-%dT%H:%M}",
+        address=address.text,
+        newsletter_id=issue.newsletter_id,
+        subscriber_id=known,
+        values={TEST_OF: issue.id},
+    )
+    return deliveries.enqueue(session, mail, now=now)
