@@ -144,7 +144,7 @@ def test_a_database_without_tables_is_refused_with_the_way_out(terminal, words):
     assert "newsletter migrate" in error
 
 
-@pytest.mark.parametrize("words", [("migrate",), ("run", DAY), ("newsletters",), ("web",), ("worker",), ("up",)])
+@pytest.mark.parametrize("words", [("migrate",), ("run", DAY), ("newsletters",), ("web",), ("worker",), ("up", "--port", "0")])
 def test_a_database_that_is_away_is_named_without_its_password(terminal, words):
     terminal.set("DATABASE_URL", NOWHERE)
     terminal.set("REDIS_URL", "redis://127.0.0.1:1")
