@@ -1,9 +1,10 @@
 """Newsletters: the publications of this installation."""
 
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy import select
 from sqlmodel import Session, col
@@ -19,7 +20,7 @@ SLUG_LIMIT = 63  # it is a label of the List-Id (RFC 2919 section 2)
 
 @dataclass(frozen=True)
 class NewNewsletter:
-    """What a person says to add a newsletter."""
+    """What a person says of a newsletter, to add or change one."""
 
     slug: str
     title: str
@@ -33,32 +34,50 @@ class NewNewsletter:
     zone: str = "UTC"
     send_hour: int | None = None
     cadences: tuple[str, ...] = ("daily",)
+    cutoff_hours: int = 24
+    give_up_hours: int = 12
+    max_papers: int = 50
+
+
+_LIMITS = {"send_hour": (0, 23), "cutoff_hours": (1, 48), "give_up_hours": (1, 168), "max_papers": (1, 200)}
 
 
 def add(session: Session, wanted: NewNewsletter, *, now: datetime) -> Newsletter:
     """Add a newsletter; raises BadInput naming the field that is wrong, Conflict if the slug is taken."""
-    _check(wanted)
-    row = {
-        "slug": wanted.slug,
-        "title": wanted.title,
-        "description": wanted.description,
-        "language": wanted.language,
-        "sources": list(wanted.sources),
-        "cadences": list(wanted.cadences),
-        "zone": wanted.zone,
-        "send_hour": wanted.send_hour,
-        "cutoff_hours": 24,
-        "give_up_hours": 12,
-        "max_papers": 50,
-        "from_name": wanted.from_name or wanted.title,
-        "from_address": parse_address(wanted.from_address).text,
-        "reply_to": parse_address(wanted.reply_to).text if wanted.reply_to else "",
-        "postal_address": wanted.postal_address,
-        "created_at": now,
-    }
+    row = _checked(wanted) | {"created_at": now}
     if not db.insert_new(session, Newsletter, [row]):
         raise Conflict(f"There is a newsletter {wanted.slug!r} already.", hint="Choose another slug.")
     return find(session, wanted.slug)
+
+
+def edit(session: Session, slug: str, changes: Mapping[str, Any]) -> Newsletter:
+    """Change a newsletter's fields, its slug excepted: mails already sent name it. Issues that are frozen stay as they are.
+
+    Raises NotFound, and BadInput naming the field that is wrong, as `add` does.
+    """
+    row = find(session, slug)
+    session.refresh(row, with_for_update=True)
+    known = {field.name: getattr(row, field.name) for field in fields(NewNewsletter)}
+    known |= {name: tuple(known[name]) for name in ("sources", "cadences")}
+    if row.from_name == row.title:
+        known["from_name"] = ""  # it follows the title
+    for name, value in _checked(NewNewsletter(**(known | dict(changes)))).items():
+        setattr(row, name, value)
+    session.flush()
+    return row
+
+
+def _checked(wanted: NewNewsletter) -> dict[str, Any]:
+    """Return the columns of a newsletter; raises BadInput naming the field that is wrong."""
+    _check(wanted)
+    return {
+        **{field.name: getattr(wanted, field.name) for field in fields(wanted)},
+        "sources": list(wanted.sources),
+        "cadences": list(wanted.cadences),
+        "from_name": wanted.from_name or wanted.title,
+        "from_address": parse_address(wanted.from_address).text,
+        "reply_to": parse_address(wanted.reply_to).text if wanted.reply_to else "",
+    }
 
 
 def _check(wanted: NewNewsletter) -> None:
@@ -76,6 +95,12 @@ def _check(wanted: NewNewsletter) -> None:
             "postal_address: it is empty.",
             hint="The law wants one at the foot of every mail (CAN-SPAM, 15 USC 7704(a)(5)): set NEWSLETTER_POSTAL_ADDRESS.",
         )
+    if not wanted.sources:
+        raise BadInput("sources: there is none.", hint="huggingface, documents:/path/to/folder, or sample.")
+    for name, (least, most) in _LIMITS.items():
+        value = getattr(wanted, name)
+        if value is not None and not least <= value <= most:
+            raise BadInput(f"{name}: {value} will not do.", hint=f"From {least} to {most}.")
     schedule.zone(wanted.zone)
 
 

@@ -69,3 +69,50 @@ def test_without_a_postal_address_the_setting_is_named(terminal):
     error = terminal.refused("newsletters", "add", "daily", "--title", "Daily", "--from-address", "news@example.org")
 
     assert "NEWSLETTER_POSTAL_ADDRESS" in error
+
+
+def test_a_newsletter_is_changed_where_something_is_given(installed_terminal):
+    said = installed_terminal.ok(
+        "newsletters", "edit", "daily", "--title", "New Papers", "--send-hour", "8", "--max-papers", 20, "--weekly"
+    )
+
+    (row,) = json.loads(installed_terminal.ok("newsletters", "--json"))
+    assert said == "Changed daily: cadences, max_papers, send_hour, title.\n"
+    assert (row["title"], row["from_name"], row["send_hour"], row["max_papers"]) == ("New Papers", "New Papers", 8, 20)
+    assert (row["cadences"], row["cutoff_hours"], row["sources"]) == (["daily", "weekly"], 24, ["sample"])
+
+
+def test_a_newsletter_can_go_when_it_is_ready_again(installed_terminal):
+    installed_terminal.ok("newsletters", "edit", "daily", "--send-hour", "8", "--no-weekly")
+    installed_terminal.ok("newsletters", "edit", "daily", "--send-hour", "ready")
+
+    assert "when ready" in installed_terminal.ok("newsletters")
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        (("--language", "xx"), "mails cannot speak 'xx'"),
+        (("--zone", "Mars/Phobos"), "'Mars/Phobos' is no time zone"),
+        (("--from-address", "nobody"), "nobody"),
+        (("--source", "telepathy"), "there is no source 'telepathy'"),
+        (("--title", " "), "title: it is empty"),
+        (("--send-hour", "24"), "send_hour: 24 will not do"),
+        (("--send-hour", "soon"), "send_hour: 'soon' will not do"),
+        ((), "Nothing is given"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",
+)
+def test_a_change_that_cannot_be_is_refused_and_changes_nothing(installed_terminal, changes, said):
+    before = installed_terminal.ok("newsletters", "--json")
+
+    error = installed_terminal.refused("newsletters", "edit", "daily", *changes)
+
+    assert said in error
+    assert installed_terminal.ok("newsletters", "--json") == before
+
+
+def test_a_newsletter_that_is_none_cannot_be_changed(installed_terminal):
+    error = installed_terminal.refused("newsletters", "edit", "weekly", "--title", "Weekly")
+
+    assert "There is no newsletter 'weekly'" in error

@@ -89,3 +89,26 @@ def test_the_list_goes_on_where_the_page_before_ended(installed_terminal):
     assert "ari@example.org" in first
     assert "More: --after 2" in first
     assert [row["address"] for row in rest] == ["chan@example.org"]
+
+
+def test_a_reader_is_taken_off_by_command(installed_terminal):
+    installed_terminal.ok("subscribers", "add", "ari@example.org", "-n", "daily", "--consent", "on paper")
+
+    said = installed_terminal.ok("subscribers", "unsubscribe", "ARI@example.org")
+
+    assert said == "ARI@example.org is unsubscribed from Daily Papers.\n"
+    assert "by operator" in installed_terminal.ok("subscribers", "show", "ari@example.org")
+    assert "Nothing changed" in installed_terminal.ok("subscribers", "unsubscribe", "ari@example.org", "-n", "daily")
+
+
+def test_an_address_is_suppressed_by_command_with_who_and_why(installed_terminal):
+    said = installed_terminal.ok("subscribers", "suppress", "ari@example.org", "--reason", "a letter of their lawyer")
+
+    assert "is suppressed: it gets no mail any more" in said
+    again = installed_terminal.ok("subscribers", "suppress", "ari@example.org", "--reason", "again")
+    assert "Nothing changed" in again
+    assert "a letter of their lawyer" in again
+
+
+def test_a_suppression_without_a_reason_is_refused(installed_terminal):
+    assert "reason: it is empty" in installed_terminal.refused("subscribers", "suppress", "ari@example.org", "--reason", " ")

@@ -7,7 +7,7 @@ import typer
 from newsletter.cli import say
 from newsletter.errors import BadInput
 
-group = typer.Typer(no_args_is_help=True, help="Add, show and list subscribers.")
+group = typer.Typer(no_args_is_help=True, help="Add, show, list, unsubscribe and suppress readers.")
 
 
 def register(app: typer.Typer) -> None:
@@ -58,6 +58,50 @@ def add(
         typer.echo(f"{asked.address.text} is subscribed to {', '.join(added)}.")
     else:
         typer.echo("Nothing changed: they are known already, have left, or are suppressed. They can sign up themselves.")
+
+
+@group.command()
+def unsubscribe(
+    email: Annotated[str, typer.Argument(help="The reader's address.")],
+    newsletter: Annotated[
+        list[str] | None, typer.Option("--newsletter", "-n", help="Only from this one; may be given again.", show_default=False)
+    ] = None,
+) -> None:
+    """Take a reader off, at once and also for mails already queued. They get a mail that says so, with the way back."""
+    from newsletter import newsletters, subscribers, wiring
+
+    with wiring.sessions_of(say.settings()).begin() as session:
+        ids = [newsletters.find(session, slug).id for slug in newsletter or ()]
+        address = subscribers.parse_address(email)
+        ended = subscribers.unsubscribe_address(session, address, ids, by="operator", now=wiring.utcnow())
+    if ended:
+        typer.echo(f"{address.text} is unsubscribed from {', '.join(row.title for row in ended)}.")
+    else:
+        typer.echo(f"Nothing changed: {address.text} gets none of these.")
+
+
+@group.command()
+def suppress(
+    email: Annotated[str, typer.Argument(help="The address; it need be no reader's.")],
+    reason: Annotated[str, typer.Option(help="Why, and on what evidence: kept with it.")],
+) -> None:
+    """Never mail an address again, not even what is queued. Only its person can undo that, by signing up anew."""
+    from newsletter import subscribers, wiring
+    from newsletter.models import SuppressionReason
+
+    settings = say.settings()
+    address, policy = subscribers.parse_address(email), wiring.policy_of(settings)
+    if not reason.strip():
+        raise BadInput("reason: it is empty.", hint="Say who asked, when and how: nobody else will remember.")
+    with wiring.sessions_of(settings).begin() as session:
+        evidence, operator = f"{say.person()}: {reason.strip()}", SuppressionReason.OPERATOR
+        is_new = subscribers.suppress(session, address, policy, operator, evidence=evidence, now=wiring.utcnow())
+        known = subscribers.suppression_of(session, address, policy)
+    if is_new or known is None:
+        typer.echo(f"{address.text} is suppressed: it gets no mail any more.")
+    else:
+        why = ", ".join(word for word in (known.reason.value, known.evidence) if word)
+        typer.echo(f"Nothing changed: {address.text} is suppressed since {known.created_at:%Y-%m-%d} ({why}).")
 
 
 @group.command()

@@ -1,5 +1,6 @@
 """What commands share: settings, tables for people, JSON for scripts."""
 
+import getpass
 import json
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
@@ -31,6 +32,14 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[Any]], *, empty: str =
         Console().print(drawn)
     else:
         typer.echo(empty)
+
+
+def person() -> str:
+    """Return who types: kept with what they decide."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # a container may know no names
+        return "operator"
 
 
 def as_json(value: Any) -> None:  # noqa: ANN401 -- whatever JSON holds

@@ -13,8 +13,8 @@ from newsletter.deliveries.mailer import TEST_OF
 from newsletter.errors import Conflict, Reply
 from newsletter.issues.publishing import cancel
 from newsletter.lifecycle import DeliveryStatus
-from newsletter.models import Delivery, DeliveryKind, Issue, IssuePaper, Newsletter, Paper, Subscriber, Summary, Suppression
-from newsletter.subscribers import Address
+from newsletter.models import Delivery, DeliveryKind, Issue, IssuePaper, Newsletter, Paper, Subscriber, Summary
+from newsletter.subscribers import Address, Policy, suppression_of
 
 
 @dataclass(frozen=True)
@@ -120,7 +120,7 @@ def call_off(session: Session, issue_id: int, *, reason: str, now: datetime) -> 
     return Cancelled(sent=deliveries.counts(session, issue_id).get(DeliveryStatus.SENT, 0), skipped=skipped)
 
 
-def send_test(session: Session, issue: Issue, address: Address, suppression_key: str, *, now: datetime) -> bool:
+def send_test(session: Session, issue: Issue, address: Address, policy: Policy, *, now: datetime) -> bool:
     """Queue an issue for one address, marked as a test; False if that was done within this minute.
 
     It counts for nothing: no reader's digest, no delivery of the issue. Raises Conflict for an issue that is not frozen
@@ -131,7 +131,7 @@ def send_test(session: Session, issue: Issue, address: Address, suppression_key:
             f"The issue of {issue.first_day} is {issue.status.value}: there is nothing to send yet.",
             hint="Assemble it first: `newsletter assemble` chooses its papers and renders it.",
         )
-    if session.scalar(select(col(Suppression.id)).where(col(Suppression.suppression_key) == suppression_key)):
+    if suppression_of(session, address, policy) is not None:
         raise Conflict(f"{address.text} is suppressed: nothing is sent to it.", hint="Name an address that you can read.")
     known = session.scalar(select(col(Subscriber.id)).where(col(Subscriber.address_key) == address.key))
     mail = Mail(

@@ -2,8 +2,9 @@
 
 from newsletter.subscribers.addresses import Address, parse_address
 from newsletter.subscribers.joining import Asked, Policy, Request, add_recorded, confirm, look_at_request, request
-from newsletter.subscribers.leaving import Membership, come_back, look_at, unsubscribe
+from newsletter.subscribers.leaving import Membership, come_back, look_at, unsubscribe, unsubscribe_address
 from newsletter.subscribers.records import counts, find, listing, show
+from newsletter.subscribers.suppressing import suppress, suppression_of
 
 __all__ = [
     "Address",
@@ -22,5 +23,8 @@ __all__ = [
     "parse_address",
     "request",
     "show",
+    "suppress",
+    "suppression_of",
     "unsubscribe",
+    "unsubscribe_address",
 ]

@@ -1,5 +1,6 @@
 """Leaving, and coming back: at once, for as long as any mail of ours lives."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -12,6 +13,7 @@ from newsletter.lifecycle import SubscriptionEvent, SubscriptionStatus, advance_
 from newsletter.models import DeliveryKind, Newsletter, Subscriber, Subscription
 from newsletter.subscribers.addresses import Address
 from newsletter.subscribers.joining import Policy, Request, request
+from newsletter.subscribers.records import find, subscriptions
 
 
 @dataclass(frozen=True)
@@ -56,6 +58,19 @@ def unsubscribe(session: Session, subscription_id: int, *, by: str, now: datetim
     )
     enqueue(session, mail, now=now)
     return look_at(session, subscription_id)
+
+
+def unsubscribe_address(
+    session: Session, address: Address, newsletter_ids: Collection[int] = (), *, by: str, now: datetime
+) -> list[Membership]:
+    """End the subscriptions of an address to these newsletters, or to all, and return those that this ended.
+
+    Raises NotFound for an address that is no subscriber's.
+    """
+    rows = subscriptions(session, find(session, address).id)
+    wanted = [row for row in rows if not newsletter_ids or row.newsletter_id in newsletter_ids]
+    ends = [row for row in wanted if row.status is not SubscriptionStatus.UNSUBSCRIBED]
+    return [unsubscribe(session, row.id, by=by, now=now) for row in ends]
 
 
 def come_back(  # noqa: PLR0913 -- who, and the evidence of the asking
