@@ -57,8 +57,8 @@ class Place:
     sessions: Sessions
     issue_id: int
 
-    def queue(self, *, now: datetime) -> int:
-        """Forget all deliveries, queue the issue for every reader anew, and return how many those are."""
+    def queue(self, *, now: datetime, tidy: bool = True) -> int:
+        """Forget all deliveries, queue the issue for every reader anew, tidy up, and return how many those are."""
         with self.sessions.begin() as session:
             if self.sessions.is_sqlite:
                 session.execute(delete(Delivery))
@@ -66,13 +66,12 @@ class Place:
                 session.execute(text("TRUNCATE deliveries CASCADE"))
         with self.sessions.begin() as session:
             queued = issues.publish(session, self.issue_id, now=now)
-        self._settle()
+        if tidy and not self.sessions.is_sqlite:
+            self._tidy()
         return queued
 
-    def _settle(self) -> None:
+    def _tidy(self) -> None:
         """Have PostgreSQL tidy up now instead of during the measurement, and reckon with the tables as they are."""
-        if self.sessions.is_sqlite:
-            return
         with self.sessions.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
             for statement in ("VACUUM ANALYZE deliveries", "CHECKPOINT"):
                 connection.exec_driver_sql(statement)

@@ -11,7 +11,7 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,8 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from sqlalchemy import event
 
 from bench.places import DOMAIN, LINKS, PAPERS
-from newsletter import db, deliveries
+from newsletter import db, deliveries, wiring
+from newsletter.config import Settings, SmtpSettings
 from newsletter.deliveries import Journal, Mailer, MailerSettings, Pace
 from newsletter.mail.dkim import Signer, SigningKey
 from newsletter.mail.render import render
@@ -38,7 +39,7 @@ class Spec:
     database: str = ""
     key: str = ""  # of the signature; empty: unsigned
     connections: int = 8
-    window: int = 0  # 0: twice the connections, or what the engine's own pace says if that is more
+    window: int = 0  # 0: as an installation has it
     budget_s: float = 900
     options: tuple[Any, ...] = ()
 
@@ -75,9 +76,10 @@ def relay_for(spec: Spec) -> Relay:
 
 
 def pace_for(spec: Spec) -> Pace:
-    """Return the pace that an installation with so many connections has."""
-    window = spec.window or 2 * spec.connections
-    return Pace(budget=timedelta(seconds=spec.budget_s), window=window)
+    """Return the pace that an installation with so many connections has, or the window that is asked for."""
+    settings = Settings.model_construct(smtp=SmtpSettings(connections=spec.connections))
+    pace = wiring.pace_of(settings, budget=timedelta(seconds=spec.budget_s))
+    return replace(pace, window=spec.window or pace.window)
 
 
 def prepare_engine(spec: Spec) -> Callable[[], tuple[int, dict[str, Any]]]:
