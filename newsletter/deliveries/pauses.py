@@ -16,6 +16,7 @@ from newsletter.alarms import Cause
 from newsletter.lifecycle import DeliveryEvent, DeliveryStatus, advance_delivery
 from newsletter.models import Delivery, Pause, PauseScope
 from newsletter.text import one_line
+from newsletter.watch import pause_key
 
 RESUMED = datetime.max.replace(tzinfo=UTC)  # the end of a pause that lasts until somebody resumes it
 WORTH_AN_ALARM = timedelta(minutes=5)  # shorter pauses come and go
@@ -107,19 +108,14 @@ def _alarm(stop: Stop, cause: str, until: datetime | None) -> Cause:
         PauseScope.ISSUE: f"Issue {stop.key} is stopped",
     }[stop.scope]
     end = f"It goes on by itself at {until:%H:%M} UTC." if until else "It goes on when you resume it."
-    return Cause(alarm_key(stop.scope, stop.key), what, f"{cause} {end}")
-
-
-def alarm_key(scope: PauseScope, key: str) -> str:
-    """Return the key of a pause's alarm."""
-    return f"pause:{scope.value}:{key}"
+    return Cause(pause_key(stop.scope, stop.key), what, f"{cause} {end}")
 
 
 def resume(session: Session, scope: PauseScope, key: str, *, now: datetime) -> bool:
     """End a pause, make due what it put off, and close its alarm; return whether there was one."""
     which = (col(Pause.scope) == scope, col(Pause.key) == key, col(Pause.closed_at).is_(None))
     ended = session.connection().execute(update(Pause).where(*which).values(closed_at=now)).rowcount
-    alarms.close(session, alarm_key(scope, key), now=now)
+    alarms.close(session, pause_key(scope, key), now=now)
     because = (_WAITING, col(Delivery.due_at) > now, col(Delivery.reason).startswith(REASON, autoescape=True))
     concerned = {
         PauseScope.RELAY: (),
