@@ -121,6 +121,8 @@ _DELIVERY_MOVES = {
     (DeliveryStatus.SENDING, DeliveryEvent.PUT_OFF): DeliveryStatus.DEFERRED,
     (DeliveryStatus.SENDING, DeliveryEvent.REFUSE): DeliveryStatus.FAILED,
     (DeliveryStatus.SENDING, DeliveryEvent.LOSE): DeliveryStatus.UNKNOWN,
+    # It left just before the last look of somebody's leaving.
+    (DeliveryStatus.SKIPPED, DeliveryEvent.ACCEPT): DeliveryStatus.SENT,
     # The answer came to light after all: no resend.
     (DeliveryStatus.QUEUED, DeliveryEvent.ACCEPT): DeliveryStatus.SENT,
     (DeliveryStatus.UNKNOWN, DeliveryEvent.ACCEPT): DeliveryStatus.SENT,

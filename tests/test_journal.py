@@ -114,7 +114,7 @@ def test_a_message_begun_again_is_open_whatever_was_said_of_it_before(folder):
     journal.begun(1)
     journal.settled([1])  # of the first time, and late
 
-    assert journal.outstanding == 1
+    assert journal.under_way == [1]
     with left_behind(journal) as left:
         assert (left.outcomes, left.open) == ({}, {1})
 

@@ -27,7 +27,7 @@ def _claim(sessions, lane=Lane.PERSON, *, worker="one", limit=100, now=NOW):
 
 def _begin(sessions, ids, *, worker="one", now=NOW):
     with sessions.begin() as session:
-        return ledger.begin(session, ids, worker=worker, now=now)
+        return ledger.begin(session, ids, worker=worker, now=now).owed
 
 
 def _record(sessions, delivery_id, event, *, worker="one", now=LATER, **more):

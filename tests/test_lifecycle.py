@@ -64,6 +64,7 @@ def test_ended_deliveries_stay_ended_but_for_the_operator_and_late_answers():
         if advance_delivery(state, event) is not state
     }
     assert ways_out == {
+        (DeliveryStatus.SKIPPED, DeliveryEvent.ACCEPT, DeliveryStatus.SENT),
         (DeliveryStatus.HELD, DeliveryEvent.ACCEPT, DeliveryStatus.SENT),
         (DeliveryStatus.HELD, DeliveryEvent.REFUSE, DeliveryStatus.FAILED),
         (DeliveryStatus.HELD, DeliveryEvent.RESEND, DeliveryStatus.QUEUED),

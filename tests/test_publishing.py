@@ -2,11 +2,11 @@ from datetime import timedelta
 from threading import Thread
 
 import pytest
-from factories import DAY, NOW, listing, mailer
+from drains import send_through
+from factories import DAY, NOW, listing
 from fakes import Outbox
 
 from newsletter import issues
-from newsletter.deliveries import drain
 from newsletter.errors import BadInput, Conflict, NotFound
 from newsletter.issues import records
 from newsletter.lifecycle import DeliveryStatus, IssueStatus
@@ -40,7 +40,7 @@ def _finish(sessions, now=LATER):
 
 
 def _drain(sessions):
-    return drain(sessions, Outbox(), mailer(), worker="one", clock=lambda: NOW)
+    return send_through(sessions, Outbox())
 
 
 def test_publishing_queues_the_issue_once_however_often_it_is_asked(sessions, make, newsletter):

@@ -36,9 +36,16 @@ def _mailer() -> Mailer:
 
 
 @cache
-def _journal() -> Journal:
-    """Return this process's journal: opened after the fork, held until the process ends, however it ends."""
+def _kept_journal() -> Journal:
     return wiring.journal_of(settings)
+
+
+def _journal() -> Journal:
+    """Return this process's journal: opened after the fork, held until the process ends; another where it cannot be written."""
+    if not _kept_journal().usable:
+        _kept_journal().close()
+        _kept_journal.cache_clear()
+    return _kept_journal()
 
 
 @worker_ready.connect
@@ -127,9 +134,9 @@ def drain() -> None:
     with _place_to_drain() as free:
         if not free:
             return
+        journal = _journal()
         deliveries.settle(_sessions(), wiring.journal_folder(settings), now=utcnow())
-        pace = wiring.pace_of(settings, budget=timedelta(seconds=DRAIN_SECONDS))
-        way, journal = wiring.way_of(settings), _journal()
+        way, pace = wiring.way_of(settings), wiring.pace_of(settings, budget=timedelta(seconds=DRAIN_SECONDS))
         report = deliveries.drain(_sessions(), way, _mailer(), journal, clock=utcnow, pace=pace, stopping=is_stopping)
     if report.sent or report.failed or report.deferred or report.unknown:
         log.info("drained", **vars(report))

@@ -106,21 +106,17 @@ def send(work: Work) -> None:
     """Drain the outbox with a line of progress; raises NewsletterError when the relay sent us away."""
     settings = work.settings
     deliveries.settle(work.sessions, wiring.journal_folder(settings), now=utcnow())
-    journal = wiring.journal_of(settings)
-    try:
-        with _progress(_due(work)) as show, _interruptible() as stopping:
-            total = deliveries.drain(
-                work.sessions,
-                wiring.way_of(settings),
-                wiring.mailer_of(settings),
-                journal,
-                clock=utcnow,
-                pace=wiring.pace_of(settings, budget=_ALL_DAY),
-                stopping=stopping,
-                watch=show,
-            )
-    finally:
-        journal.close()
+    with wiring.journal_of(settings) as journal, _progress(_due(work)) as show, _interruptible() as stopping:
+        total = deliveries.drain(
+            work.sessions,
+            wiring.way_of(settings),
+            wiring.mailer_of(settings),
+            journal,
+            clock=utcnow,
+            pace=wiring.pace_of(settings, budget=_ALL_DAY),
+            stopping=stopping,
+            watch=show,
+        )
     with work.sessions.begin() as session:
         issues.finish(session, now=utcnow())
     typer.echo(

@@ -1,36 +1,59 @@
 """The engine's side of the ledger: one exchange a round, in a thread of its own, so that no connection waits for the database."""
 
+import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import NamedTuple
 
 import stamina
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import InterfaceError, OperationalError
+from sqlmodel import Session
 
 from newsletter.db import Sessions
 from newsletter.deliveries import ledger
-from newsletter.deliveries.ledger import Claimed, Outcome
+from newsletter.deliveries.ledger import BEGIN_WITHIN, Claimed, Outcome
 from newsletter.deliveries.mailer import Mailer
 from newsletter.models import Lane
 
-PERSONS_EVERY = timedelta(seconds=1)  # how often those who wait in person are looked for while a list is being sent
+PERSONS_EVERY = 1.0  # seconds: how often those who wait in person are looked for while a list is being sent
+PATIENCE = 120.0  # seconds that a database may be away without the drain ending
+_AWAY = (OperationalError, InterfaceError)
+
+
+def ticks() -> float:
+    """Return seconds of a clock that goes on while the machine is suspended: leases run out in the meantime."""
+    return time.clock_gettime(getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC))
+
+
+class Wanted(NamedTuple):
+    """What the engine brings to an exchange, and what it would like."""
+
+    outcomes: Sequence[Outcome] = ()
+    room: int = 0  # for so many more
+    window: Sequence[Claimed] = ()  # all it has: what their mails are made of is kept at hand
+    again: Sequence[int] = ()  # of them, which are to be looked at once more
+    renew: Sequence[int] = ()  # of them, which have begun and need a longer lease
 
 
 class Exchanged(NamedTuple):
     """What an exchange brought: deliveries that may begin now, and which of all that were looked at are still owed."""
 
-    begun: list[Claimed]
-    owed: set[int]
-    nothing_left: bool  # there was room, and nothing due to fill it
+    begun: Sequence[Claimed] = ()
+    owed: Collection[int] = ()
+    nothing_left: bool = False  # there was room, and nothing due to fill it
+    looked_at: float = 0.0  # ticks
+    begin_by: datetime = datetime.max  # noqa: DTZ901 -- of an exchange without a look: nothing is begun by it
 
 
 @dataclass
 class Books:
     """What this process has claimed, and the way to exchange outcomes for deliveries to begin.
 
-    An exchange that fails is repeated whole: recording twice changes nothing, and what was being taken is taken again.
+    An exchange that fails is repeated whole: recording twice changes nothing. Whether the database had done what it was
+    asked when it went away is not known, so the next exchange first gives back what stands there under our name and is not
+    in our hands.
     """
 
     sessions: Sessions
@@ -38,37 +61,67 @@ class Books:
     worker: str
     clock: Callable[[], datetime]
     batch: int  # claimed at a time
+    persons_every: float = PERSONS_EVERY  # seconds
+    ticks: Callable[[], float] = ticks
     claimed: deque[Claimed] = field(default_factory=deque)
     skipped: int = 0
-    _taking: list[Claimed] = field(default_factory=list)
-    _persons_at: datetime | None = None
+    _persons_at: float | None = None
+    _in_doubt: bool = False
 
-    @stamina.retry(on=OperationalError, attempts=8, timeout=120)
-    def exchange(self, outcomes: Sequence[Outcome], room: int, again: Sequence[int] = ()) -> Exchanged:
-        """Record the outcomes; take up to `room` deliveries, persons first; look once more at those of `again`."""
-        now = self.clock()
+    @stamina.retry(on=_AWAY, attempts=None, timeout=PATIENCE)
+    def exchange(self, wanted: Wanted) -> Exchanged:
+        """Record the outcomes; take as many deliveries as there is room for, persons first; take the last look at them.
+
+        Raises OperationalError or InterfaceError when the database stays away.
+        """
+        if not (wanted.outcomes or wanted.room > 0 or wanted.again or wanted.renew):
+            return Exchanged()
+        in_doubt, self._in_doubt = self._in_doubt, True
         with self.sessions.begin() as session:
+            session.connection()  # SQLite has one writer at a time: from here on it is us
+            now = self.clock()
+            ledger.record(session, wanted.outcomes, worker=self.worker, now=now)
+            if in_doubt:
+                self._reconcile(session, [row.id for row in (*wanted.window, *self.claimed)], now)
+            claimed, taking, persons_at = self._take(session, wanted.room, now)
+            self.mailer.load(session, [*wanted.window, *taking])
+            looked_at, ids = self.ticks(), [row.id for row in taking]
+            look = ledger.begin(session, [*ids, *wanted.again], worker=self.worker, now=now)
+            if lost := [number for number in ids if number not in look.owed]:
+                ledger.give_back(session, lost, worker=self.worker, now=now)  # if its lease has run out, and nobody took it
+            if wanted.renew:
+                ledger.renew(session, wanted.renew, worker=self.worker, now=now)
+        self._in_doubt, self.claimed, self._persons_at = False, claimed, persons_at
+        self.skipped += len(look.skipped)
+        begun = [row for row in taking if row.id in look.owed]
+        return Exchanged(begun, look.owed, wanted.room > 0 and not taking, looked_at, now + BEGIN_WITHIN)
+
+    def _take(self, session: Session, room: int, now: datetime) -> tuple[deque[Claimed], list[Claimed], float | None]:
+        """Return what stays claimed, what is taken of it, and when persons were last looked for."""
+        claimed, taking, persons_at = self.claimed.copy(), list[Claimed](), self._persons_at
+        if room <= 0:
+            return claimed, taking, persons_at
+        tick = self.ticks()
+        if persons_at is None or tick - persons_at >= self.persons_every or not claimed:
+            taking += ledger.claim(session, Lane.PERSON, worker=self.worker, limit=room, now=now)
+            persons_at = tick
+        if len(claimed) < room - len(taking):
+            claimed.extend(ledger.claim(session, Lane.LIST, worker=self.worker, limit=self.batch, now=now))
+        while claimed and len(taking) < room:
+            taking.append(claimed.popleft())
+        return claimed, taking, persons_at
+
+    @stamina.retry(on=_AWAY, attempts=None, timeout=PATIENCE)
+    def leave(self, outcomes: Sequence[Outcome] = (), in_air: Sequence[int] = ()) -> None:
+        """Record the outcomes and give back all that stands under our name but what is in the air; its lease is renewed."""
+        with self.sessions.begin() as session:
+            session.connection()
+            now = self.clock()
             ledger.record(session, outcomes, worker=self.worker, now=now)
-            if room > 0 and not self._taking:
-                if self._persons_at is None or now - self._persons_at >= PERSONS_EVERY or not self.claimed:
-                    self._taking += ledger.claim(session, Lane.PERSON, worker=self.worker, limit=room, now=now)
-                    self._persons_at = now
-                if len(self.claimed) < room - len(self._taking):
-                    self.claimed.extend(ledger.claim(session, Lane.LIST, worker=self.worker, limit=self.batch, now=now))
-                while self.claimed and len(self._taking) < room:
-                    self._taking.append(self.claimed.popleft())
-            if self._taking:
-                self.mailer.load(session, self._taking)
-            looked_at = [*(row.id for row in self._taking), *again]
-            owed = ledger.begin(session, looked_at, worker=self.worker, now=now)
-        taking, self._taking = self._taking, []
-        self.skipped += len(looked_at) - len(owed)
-        return Exchanged([row for row in taking if row.id in owed], owed, nothing_left=room > 0 and not taking)
-
-    def close(self, outcomes: Sequence[Outcome]) -> None:
-        """Record the last outcomes and give back what was claimed and never taken."""
-        self.exchange(outcomes, 0)
-        now = self.clock()
-        with self.sessions.begin() as session:
-            ledger.give_back(session, [row.id for row in self.claimed], worker=self.worker, now=now)
+            self._reconcile(session, in_air, now)
+            if in_air:
+                ledger.renew(session, in_air, worker=self.worker, now=now)
         self.claimed.clear()
+
+    def _reconcile(self, session: Session, ours: Collection[int], now: datetime) -> None:
+        ledger.bury(session, self.worker, never_began=True, keep=ours, now=now)

@@ -27,17 +27,16 @@ def drain(  # noqa: PLR0913 -- the parts it works with
 ) -> DrainReport:
     """Send what is due until nothing is, the budget is spent, the relay sends us away, or `stopping` says so.
 
-    What was claimed and not begun is given back. The journal's worker name is this process's among all others. `watch` sees
-    the report once a round, a second apart at the most.
+    What was claimed and not begun is given back. The journal's worker name is this process's among all others: one drain at
+    a time. `watch` sees the report once a round, a second apart at the most. Raises what `Engine.run` does.
     """
-    books = Books(sessions, mailer, journal.worker, clock, pace.batch)
-    _bring_late_news(books, journal)
-    return asyncio.run(Engine(books, mailer, journal, clock, pace, stopping, watch).run(way))
+    books = Books(sessions, mailer, journal.worker, clock, pace.batch, pace.persons_every.total_seconds())
+    _catch_up(books, journal)
+    return asyncio.run(Engine(books, mailer, journal, pace, stopping, watch).run(way))
 
 
-def _bring_late_news(books: Books, journal: Journal) -> None:
-    """Tell the ledger what it could not be told when it was away: the journal still knows."""
+def _catch_up(books: Books, journal: Journal) -> None:
+    """Tell the ledger what an earlier drain of this process could not tell it, and give back what that one had in hand."""
     late = [outcome_of_reply(number, reply, attempts=1) for number, reply in journal.unsettled().items()]
-    if late:
-        books.exchange(late, 0)
-        journal.settled(outcome.delivery_id for outcome in late)
+    books.leave(late, journal.under_way)
+    journal.settled(outcome.delivery_id for outcome in late)

@@ -3,36 +3,39 @@
 The pool's connections pull: `next` hands out a delivery of the window, `begin` journals it and returns its bytes, `ended`
 takes the answer. Beside them runs one exchange with the database at a time (`Books`), in a thread: it brings the outcomes
 in and the next deliveries out. What is handed out is never older than the last look allows, and never begins so late that
-its answer could outlive its lease.
+its answer could outlive its lease; while an answer is waited for, the lease is renewed.
+
+An outcome that the database cannot be told is in the journal until it can. What has not begun needs no journal: whoever
+looks next, this process or the one that settles its journal, gives back what stands under its name.
 """
 
 import asyncio
-import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from functools import partial
 from typing import Protocol, TypeVar
 
 import structlog
 
-from newsletter.deliveries.books import Books, Exchanged
+from newsletter.deliveries.books import PERSONS_EVERY, Books, Exchanged, Wanted
 from newsletter.deliveries.journal import Journal, JournalFull
 from newsletter.deliveries.ledger import Claimed, Outcome
 from newsletter.deliveries.mailer import Mailer
 from newsletter.deliveries.outcomes import outcome_of
-from newsletter.errors import NewsletterError
+from newsletter.errors import NewsletterError, RelayUnavailable, Reply
 from newsletter.lifecycle import DeliveryEvent
 from newsletter.mail.headers import needs_smtputf8
 from newsletter.mail.smtp import Answer, Feed, Parcel
 
 log = structlog.get_logger()
 LOOK_HOLDS = 10.0  # seconds: nothing is sent on knowledge older than this
+RENEW_AFTER = 60.0  # seconds in the air until the lease is renewed, and again
 MARK_WITHIN = 1.0  # seconds until an outcome is brought to the ledger
-NOT_MADE = timedelta(minutes=5)  # until a message that could not be made is tried again
+_NOT_MADE = timedelta(minutes=5)  # until a message that could not be made is tried again; each time twice as long
+_NOT_MADE_MOST = timedelta(hours=2)
 Result = TypeVar("Result")
 
 
@@ -43,7 +46,10 @@ class Way(Protocol):
         """Ask the feed again: there is something new."""
 
     async def close(self, grace: float = 0) -> None:
-        """Begin nothing more, wait at most `grace` seconds for the answers that are due, and close."""
+        """Begin nothing more, wait at most `grace` seconds for the answers that are due, and close.
+
+        Every parcel has ended then. Raises what the feed, or the way itself, broke with.
+        """
 
 
 OpenWay = Callable[[Feed, Callable[[Exception], None]], Way]
@@ -56,6 +62,7 @@ class Pace:
     budget: timedelta = timedelta(seconds=60)
     batch: int = 500  # claimed at a time
     window: int = 16  # in `sending` at most: twice the connections
+    persons_every: timedelta = timedelta(seconds=PERSONS_EVERY)  # how often those who wait in person are looked for
     grace: timedelta = timedelta(minutes=11)  # for the last answers: 10 minutes (RFC 5321 section 4.5.3.2.6) and a margin
 
 
@@ -86,20 +93,18 @@ _COUNTED = {
 }
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class _Taken:
     """A delivery of the window: when it was looked at, and how far it has come."""
 
     row: Claimed
-    looked_at: float  # of `_now`
+    looked_at: float  # ticks
+    leased_at: float  # ticks
+    begin_by: datetime  # by the clock of the lease: that of the wall, which may be set
+    content: bytes = b""  # where it was made before it was asked for
     begun: bool = False
-    owed: bool = True  # False: the ledger has skipped it meanwhile
+    owed: bool = True  # False: the ledger has skipped it meanwhile, or somebody else has it
     outcome: Outcome | None = None  # decided before the connection says how it ended
-
-
-def _now() -> float:
-    """Return seconds of a clock that goes on while the machine is suspended: leases run out in the meantime."""
-    return time.clock_gettime(getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC))
 
 
 @dataclass
@@ -109,15 +114,17 @@ class Engine:
     books: Books
     mailer: Mailer
     journal: Journal
-    clock: Callable[[], datetime]
     pace: Pace
     stopping: Callable[[], bool]
     watch: Callable[[DrainReport], None]
     report: DrainReport = field(default_factory=DrainReport)
-    _ready: deque[int] = field(default_factory=deque)  # in the window, not handed to a connection
+    _ready: deque[_Taken] = field(default_factory=deque)  # in the window, not handed to a connection
     _taken: dict[int, _Taken] = field(default_factory=dict)  # the whole window
     _outcomes: list[Outcome] = field(default_factory=list)  # not brought to the ledger yet
-    _closing: bool = False
+    _distrusted: set[tuple[object, ...]] = field(default_factory=set)  # of which a message could not be made
+    _relay: RelayUnavailable | None = None  # why the relay is left alone
+    _failure: Exception | None = None  # why the drain breaks off; raised when all is accounted for
+    _closing: bool = False  # nothing is handed out or begun any more
     _news: asyncio.Event = field(default_factory=asyncio.Event)
 
     # What the connections call
@@ -125,92 +132,125 @@ class Engine:
     def next(self) -> Parcel | None:
         """Hand out the next delivery of the window."""
         while self._ready and not self._closing:
-            taken = self._taken[self._ready.popleft()]
-            row = taken.row
-            try:
-                sender = self.mailer.return_path(row)
-                unicode = needs_smtputf8(row.address)
-            except NewsletterError as error:
-                self._end(row, Outcome(row.id, DeliveryEvent.REFUSE, reason=f"it could not be made: {error}"))
-                continue
-            return Parcel(row.id, sender, row.address, needs_utf8=unicode, domain=row.address.rpartition("@")[2], clean=True)
+            if not self._is_fresh(self._ready[0], self.books.clock()):
+                self._news.set()  # a second look is due first
+                return None
+            parcel = self._parcel(self._ready.popleft())
+            if parcel is not None:
+                return parcel
         return None
 
     def begin(self, parcel: Parcel) -> bytes | None:
         """Make the message, write down that it begins, and return it; None where it must not begin."""
-        taken = self._taken[parcel.id]
-        if not taken.owed or self._closing or _now() - taken.looked_at > LOOK_HOLDS:
+        taken, now = self._taken[parcel.id], self.books.clock()
+        if self._closing or not taken.owed or not self._is_fresh(taken, now):
             return None
-        content = self._made(taken)
-        if content is None:
-            return None
-        try:
-            self.journal.begun(parcel.id)
-        except JournalFull as error:
-            self._stop(f"the journal is full: {error}")
-            return None
-        taken.begun = True
-        return content
-
-    def _made(self, taken: _Taken) -> bytes | None:
-        """Return the message; None, and the outcome decided, where it cannot be made: one bad row must not stop the rest."""
-        row = taken.row
-        try:
-            return self.mailer.message(row, now=self.clock()).content
-        except NewsletterError as error:
-            taken.outcome = Outcome(row.id, DeliveryEvent.REFUSE, reason=f"it could not be made: {error}")
-        except Exception as error:
-            log.exception("mail_not_made", delivery=row.id, kind=row.kind.value)
-            why = f"it could not be made: {error!r}"
-            taken.outcome = Outcome(row.id, DeliveryEvent.PUT_OFF, reason=why, again_in=NOT_MADE)
-        return None
+        content = taken.content or self._made(taken, now)
+        if content:
+            try:
+                self.journal.begun(parcel.id)
+            except JournalFull as error:
+                self._fail(error)
+                return None
+            taken.begun, taken.content = True, b""
+        return content or None
 
     def ended(self, parcel: Parcel, answer: Answer) -> None:
         """Take the answer for a delivery: into the journal if it had begun, and onto the list for the ledger."""
         taken = self._taken[parcel.id]
         if taken.begun:
             self.journal.ended(parcel.id, answer.reply)
-        self._end(taken.row, taken.outcome or outcome_of(taken.row.id, answer, attempts=taken.row.attempts))
+        self._end(taken, taken.outcome or outcome_of(parcel.id, answer, attempts=taken.row.attempts))
 
     def troubled(self, error: Exception) -> None:
-        """Hear that the relay sent us away: this drain ends, the next one tries again."""
-        log.warning("relay_unavailable", error=str(error))
-        self._stop(str(error))
+        """Hear that the relay sent us away: this drain ends, the next one tries again. Any other error breaks it off."""
+        if isinstance(error, RelayUnavailable):
+            log.warning("relay_unavailable", error=str(error))
+            self._relay = self._relay or error
+            self.report.relay_away = str(self._relay)
+            self._closing = True
+            self._news.set()
+        else:
+            self._fail(error)
 
-    def _end(self, row: Claimed, outcome: Outcome) -> None:
-        if self._taken.pop(row.id).owed:
+    # Steps
+
+    def _is_fresh(self, taken: _Taken, now: datetime) -> bool:
+        return self.books.ticks() - taken.looked_at <= LOOK_HOLDS and now <= taken.begin_by
+
+    def _parcel(self, taken: _Taken) -> Parcel | None:
+        """Return the envelope; None, and the delivery ended, where it cannot be made. One bad row must not stop the rest."""
+        row = taken.row
+        try:
+            if _group(row) in self._distrusted:
+                taken.content = self.mailer.message(row, now=self.books.clock()).content
+            sender, unicode = self.mailer.return_path(row), needs_smtputf8(row.address)
+        except Exception as error:  # noqa: BLE001 -- told by `_not_made`
+            self._end(taken, _not_made(row, error))
+            return None
+        return Parcel(row.id, sender, row.address, needs_utf8=unicode, domain=row.address.rpartition("@")[2], clean=True)
+
+    def _made(self, taken: _Taken, now: datetime) -> bytes:
+        """Return the message; nothing, and the outcome decided, where it cannot be made.
+
+        The server waits for it already, so this costs the connection. The next of its kind are made before they are named.
+        """
+        row = taken.row
+        try:
+            return self.mailer.message(row, now=now).content
+        except Exception as error:  # noqa: BLE001 -- told by `_not_made`
+            taken.outcome = _not_made(row, error)
+            self._distrusted.add(_group(row))
+            return b""
+
+    def _end(self, taken: _Taken, outcome: Outcome) -> None:
+        del self._taken[taken.row.id]
+        if taken.owed or taken.begun:
             self.report.count(outcome.event)
             self._outcomes.append(outcome)
-        if (self.pace.window - len(self._taken)) * 3 >= self.pace.window:
+        if self._room() * 3 >= self.pace.window:
             self._news.set()
 
-    def _stop(self, why: str) -> None:
-        self.report.relay_away = self.report.relay_away or why
+    def _room(self) -> int:
+        return self.pace.window - len(self._taken)
+
+    def _fail(self, error: Exception) -> None:
+        self._failure = self._failure or error
+        self._closing = True
         self._news.set()
 
     # The loop
 
     async def run(self, open_way: OpenWay) -> DrainReport:
-        """Send what is due until nothing is, the budget is spent, the relay sends us away, or `stopping` says so."""
-        until = _now() + self.pace.budget.total_seconds()
+        """Send what is due until nothing is, the budget is spent, the relay sends us away, or `stopping` says so.
+
+        Raises what broke it off: the database that stays away, the journal that is full, a bug. All is accounted for then,
+        or will be: by the journal.
+        """
+        until, grace = self.books.ticks() + self.pace.budget.total_seconds(), self.pace.grace.total_seconds()
         with ThreadPoolExecutor(1, "ledger") as thread:
             way = open_way(self, self.troubled)
             try:
                 while not self._finished(until) and await self._round(thread, way):
                     pass
+            except asyncio.CancelledError:
+                grace = 0
+                raise
+            except Exception as error:  # noqa: BLE001 -- raised below, when all is accounted for
+                self._fail(error)
             finally:
-                self._closing = True
-                await way.close(self.pace.grace.total_seconds())
-                await self._in(thread, self._last_exchange)
+                await self._wind_up(thread, way, grace)
         self.report.skipped = self.books.skipped
+        if self._failure is not None:
+            raise self._failure
         return self.report
 
     def _finished(self, until: float) -> bool:
         self.report.skipped = self.books.skipped
         self.watch(self.report)
-        if self.report.relay_away:
+        if self._closing:
             return True
-        if self.stopping() or _now() >= until:
+        if self.stopping() or self.books.ticks() >= until:
             self.report.more = True
             return True
         return False
@@ -218,42 +258,60 @@ class Engine:
     async def _round(self, thread: ThreadPoolExecutor, way: Way) -> bool:
         """Exchange outcomes for deliveries, then wait until there is reason for another round; False when all is done."""
         self._news.clear()
-        outcomes, self._outcomes = self._outcomes, []
-        old = _now() - LOOK_HOLDS / 2
-        again = [number for number, taken in self._taken.items() if taken.looked_at < old and not taken.begun]
-        found = await self._in(thread, partial(self._exchange, outcomes, self.pace.window - len(self._taken), again))
-        self.journal.settled(outcome.delivery_id for outcome in outcomes)
-        self._look_again(again, found.owed)
-        now = _now()
-        for row in found.begun:
-            self._taken[row.id] = _Taken(row, now)
-            self._ready.append(row.id)
-        if self._ready:
+        wanted = self._wanted()
+        found = await self._in(thread, lambda: self._exchange(wanted), wanted.outcomes)
+        self._look_again(wanted, found)
+        self._take(found)
+        if self._ready and not self._closing:
             way.wake()
         if found.nothing_left and not self._taken and not self._outcomes:
             return False
         await self._pause()
         return True
 
-    def _exchange(self, outcomes: list[Outcome], room: int, again: list[int]) -> Exchanged:
+    def _wanted(self) -> Wanted:
+        outcomes, self._outcomes = self._outcomes, []
+        tick, now = self.books.ticks(), self.books.clock()
+        old, leased = tick - LOOK_HOLDS / 2, tick - RENEW_AFTER
+        again, renew = [], []
+        for number, taken in self._taken.items():
+            if taken.begun and taken.leased_at < leased:
+                renew.append(number)
+            elif not taken.begun and (taken.looked_at < old or now > taken.begin_by):
+                again.append(number)
+        return Wanted(outcomes, self._room(), [taken.row for taken in self._taken.values()], again, renew)
+
+    def _exchange(self, wanted: Wanted) -> Exchanged:
         """Run in the ledger's thread: the exchange, and the disk's share of the journal."""
-        found = self.books.exchange(outcomes, room, again)
+        found = self.books.exchange(wanted)
         if self.journal.sync_due:
             self.journal.sync()
         return found
 
-    def _look_again(self, again: list[int], owed: set[int]) -> None:
-        """Note what the second look saw of those that have not begun."""
-        now = _now()
-        for number in again:
+    def _look_again(self, wanted: Wanted, found: Exchanged) -> None:
+        """Note what the second look saw, and which leases are longer now."""
+        for number in wanted.renew:
+            if number in self._taken:
+                self._taken[number].leased_at = self.books.ticks()
+        for number in wanted.again:
             taken = self._taken.get(number)
-            if taken is not None and number in owed:
-                taken.looked_at = now
-            elif taken is not None:
+            if taken is None:
+                continue
+            if number in found.owed:
+                taken.looked_at = taken.leased_at = found.looked_at
+                taken.begin_by = found.begin_by
+            else:
                 taken.owed = False
-                if number in self._ready:
-                    self._ready.remove(number)
+                if taken in self._ready:
+                    self._ready.remove(taken)
                     del self._taken[number]
+
+    def _take(self, found: Exchanged) -> None:
+        """Put into the window what may begin now; nothing that is there already, for that is in the air."""
+        for row in found.begun:
+            if row.id not in self._taken:
+                taken = self._taken[row.id] = _Taken(row, found.looked_at, found.looked_at, found.begin_by)
+                self._ready.append(taken)
 
     async def _pause(self) -> None:
         """Wait for news, not longer than an outcome may wait to be recorded."""
@@ -261,14 +319,66 @@ class Engine:
             async with asyncio.timeout(MARK_WITHIN):
                 await self._news.wait()
 
-    def _last_exchange(self) -> None:
-        """Bring the last outcomes in, and give back what was never handed to a connection."""
-        self._outcomes += [Outcome(number, DeliveryEvent.GIVE_BACK) for number in self._ready]
+    async def _wind_up(self, thread: ThreadPoolExecutor, way: Way, grace: float) -> None:
+        """Let what is in the air end, and record it as it does; give back the rest."""
+        self._closing = True
+        for taken in self._ready:
+            self._end(taken, self._left_over(taken))
         self._ready.clear()
-        self.books.close(self._outcomes)
-        self.journal.settled(outcome.delivery_id for outcome in self._outcomes)
-        self.journal.sync()
+        closing = asyncio.ensure_future(way.close(grace))
+        while not (await asyncio.wait({closing}, timeout=MARK_WITHIN))[0]:
+            await self._leave(thread)
+        if not closing.cancelled() and (error := closing.exception()) is not None:
+            self._fail(error if isinstance(error, Exception) else RuntimeError(repr(error)))
+        for taken in list(self._taken.values()):
+            self._lose(taken)
+        await self._leave(thread)
+        await asyncio.get_running_loop().run_in_executor(thread, self.journal.sync)
 
-    @staticmethod
-    async def _in(thread: ThreadPoolExecutor, work: Callable[[], Result]) -> Result:
-        return await asyncio.get_running_loop().run_in_executor(thread, work)
+    def _left_over(self, taken: _Taken) -> Outcome:
+        """Return what becomes of a delivery that no connection was handed: the relay's words stand by it, if it had any."""
+        if self._relay is not None:
+            why = f"the relay was away: {self._relay}"
+            return Outcome(taken.row.id, DeliveryEvent.GIVE_BACK, reason=why, reply=self._relay.reply)
+        return Outcome(taken.row.id, DeliveryEvent.GIVE_BACK)
+
+    def _lose(self, taken: _Taken) -> None:
+        """End what a way that broke never told the end of."""
+        number = taken.row.id
+        if taken.begun:
+            self.journal.ended(number, Reply(0, "", "its end was never told", "", "dot"))
+        event = DeliveryEvent.LOSE if taken.begun else DeliveryEvent.GIVE_BACK
+        self._end(taken, Outcome(number, event, reason="sending broke off"))
+
+    async def _leave(self, thread: ThreadPoolExecutor) -> None:
+        """Bring the outcomes in and let go of what is not in the air; what cannot be told now stays in the journal."""
+        outcomes, self._outcomes = self._outcomes, []
+        in_air = [number for number, taken in self._taken.items() if taken.begun]
+        try:
+            await self._in(thread, lambda: self.books.leave(outcomes, in_air), outcomes)
+        except Exception as error:  # noqa: BLE001 -- the drain raises it
+            self._fail(error)
+
+    async def _in(self, thread: ThreadPoolExecutor, work: Callable[[], Result], outcomes: Sequence[Outcome]) -> Result:
+        """Do the work of the ledger's thread; what it could not record is kept for another try."""
+        try:
+            done = await asyncio.get_running_loop().run_in_executor(thread, work)
+        except BaseException:
+            self._outcomes[:0] = outcomes
+            raise
+        self.journal.settled(outcome.delivery_id for outcome in outcomes)
+        return done
+
+
+def _group(row: Claimed) -> tuple[object, ...]:
+    """Return what messages are made of alike: what breaks one of them breaks all."""
+    return row.newsletter_id, row.issue_id, row.kind
+
+
+def _not_made(row: Claimed, error: Exception) -> Outcome:
+    """Return what becomes of a delivery whose message cannot be made: never, where we know why; later, where it is a bug."""
+    if isinstance(error, NewsletterError):
+        return Outcome(row.id, DeliveryEvent.REFUSE, reason=f"it could not be made: {error}")
+    log.error("mail_not_made", delivery=row.id, kind=row.kind.value, exc_info=error)
+    again = min(_NOT_MADE * 2 ** min(row.attempts, 10), _NOT_MADE_MOST)
+    return Outcome(row.id, DeliveryEvent.PUT_OFF, reason=f"it could not be made: {error!r}", again_in=again)

@@ -5,12 +5,27 @@ handed to the mail server and expires to unknown. Moving a delivery into the win
 still owed.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
-from sqlalchemy import String, Subquery, and_, bindparam, case, cast, func, literal, null, or_, select, text, update
+from sqlalchemy import (
+    ColumnElement,
+    String,
+    Subquery,
+    and_,
+    bindparam,
+    case,
+    cast,
+    func,
+    literal,
+    null,
+    or_,
+    select,
+    text,
+    update,
+)
 from sqlmodel import Session, col
 from sqlmodel.sql.sqltypes import UTCDateTime
 
@@ -24,7 +39,9 @@ SENDING_LEASE = timedelta(minutes=15)
 # No mail of a window begins later than this: what is left of the lease is longer than the answer to the dot may take
 # (RFC 5321 section 4.5.3.2.6: 10 minutes).
 BEGIN_WITHIN = timedelta(minutes=3)
-_WAITING = text("deliveries.status IN ('queued', 'deferred')")  # word for word the index's condition, or it is not used
+# Word for word the indexes' conditions, or they are not used.
+_WAITING = text("deliveries.status IN ('queued', 'deferred')")
+_LEASED = text("deliveries.status IN ('claimed', 'sending')")
 
 
 @dataclass(frozen=True)
@@ -52,6 +69,13 @@ class Outcome:
     reason: str = ""
     reply: Reply | None = None
     again_in: timedelta = timedelta()
+
+
+class Look(NamedTuple):
+    """What the last look saw; what is neither is no longer this worker's."""
+
+    owed: set[int]
+    skipped: set[int]
 
 
 @dataclass(frozen=True)
@@ -86,14 +110,14 @@ def claim(session: Session, lane: Lane, *, worker: str, limit: int, now: datetim
     return [Claimed(*row[:-1]) for row in ranked]
 
 
-def begin(session: Session, ids: Sequence[int], *, worker: str, now: datetime) -> set[int]:
-    """Take the last look, move what is still owed into the window, skip the rest; return the ids to send now.
+def begin(session: Session, ids: Sequence[int], *, worker: str, now: datetime) -> Look:
+    """Take the last look: move what is still owed into the window, to be sent now, and skip the rest.
 
     Those of the window that have not begun may be looked at again. A delivery whose lease ran out, or that somebody else
-    took, is not among the ids. One statement.
+    took, is neither owed nor skipped. One statement.
     """
     if not ids:
-        return set()
+        return Look(set(), set())
     look = _last_look(ids, today=now.date())
     owed = look.c.reason == ""
     first = and_(owed, col(Delivery.status) == DeliveryStatus.CLAIMED)
@@ -109,14 +133,15 @@ def begin(session: Session, ids: Sequence[int], *, worker: str, now: datetime) -
             status=case((owed, _BEGUN), else_=_SKIPPED),
             reason=look.c.reason,
             attempts=col(Delivery.attempts) + case((first, 1), else_=0),
-            claimed_by=case((owed, worker), else_=""),
             lease_until=case((owed, now + SENDING_LEASE), else_=null()),
             updated_at=now,
         )
         .returning(col(Delivery.id), col(Delivery.status))
         .execution_options(synchronize_session=False)
     )
-    return {delivery_id for delivery_id, status in session.execute(moved) if status is DeliveryStatus.SENDING}
+    seen = session.execute(moved).all()
+    owed_ids = {delivery_id for delivery_id, status in seen if status is DeliveryStatus.SENDING}
+    return Look(owed_ids, {delivery_id for delivery_id, _ in seen} - owed_ids)
 
 
 _STATUS = Delivery.__table__.c.status.type  # type: ignore[attr-defined]  # SQLModel does not declare it
@@ -158,26 +183,41 @@ def give_back(session: Session, ids: Sequence[int], *, worker: str, now: datetim
     session.execute(free.execution_options(synchronize_session=False))
 
 
-def bury(session: Session, worker: str, *, never_began: bool, now: datetime) -> int:
-    """Free what a dead worker held: its claims go back, and so does what it was about to send if that certainly never began.
+def renew(session: Session, ids: Sequence[int], *, worker: str, now: datetime) -> None:
+    """Lengthen the lease of what is in the air: its answer is still waited for."""
+    mine = (col(Delivery.id).in_(ids), col(Delivery.status) == DeliveryStatus.SENDING, col(Delivery.claimed_by) == worker)
+    longer = update(Delivery).where(*mine).values(lease_until=now + SENDING_LEASE)
+    session.execute(longer.execution_options(synchronize_session=False))
 
-    Call it after its journal's outcomes were recorded. What may have begun becomes unknown. Returns how many went back.
+
+def bury(session: Session, worker: str, *, never_began: bool, now: datetime, keep: Collection[int] = ()) -> int:
+    """Free what a worker held: its claims go back, and so does what it was about to send if that certainly never began.
+
+    Call it after the outcomes were recorded that the worker or its journal still knew. What may have begun becomes
+    unknown; what is in `keep` stays as it is. Returns how many went back.
     """
     event = DeliveryEvent.GIVE_BACK if never_began else DeliveryEvent.LOSE
-    mine = col(Delivery.claimed_by) == worker
-    about_to = update(Delivery).where(mine, col(Delivery.status) == DeliveryStatus.SENDING)
-    after = advance_delivery(DeliveryStatus.SENDING, event)
-    holder = "" if never_began else worker  # a late answer still counts
-    why = {} if never_began else {"reason": "its worker's machine was lost while sending it"}
-    values = {"status": after, "claimed_by": holder, "lease_until": None, "updated_at": now, **why}
-    about_to = about_to.values(values).execution_options(synchronize_session=False)
-    moved = int(session.connection().execute(about_to).rowcount)
-    claims = update(Delivery).where(mine, col(Delivery.status) == DeliveryStatus.CLAIMED)
-    back = advance_delivery(DeliveryStatus.CLAIMED, DeliveryEvent.GIVE_BACK)
-    claims = claims.values(status=back, claimed_by="", lease_until=None, updated_at=now).execution_options(
-        synchronize_session=False
-    )
-    return int(session.connection().execute(claims).rowcount) + (moved if never_began else 0)
+    after, back = (advance_delivery(*move) for move in ((DeliveryStatus.SENDING, event), _CLAIM_GOES_BACK))
+    sending = col(Delivery.status) == DeliveryStatus.SENDING
+    values = {"lease_until": None, "updated_at": now}
+    freed = {"claimed_by": ""} if never_began else {"reason": "its worker's machine was lost while sending it"}
+    tries = {"attempts": col(Delivery.attempts) - 1} if never_began else {}
+    moved = _of_worker(session, worker, keep, sending, {"status": after, **values, **freed, **tries})
+    claims = _of_worker(session, worker, keep, ~sending, {"status": back, "claimed_by": "", **values})
+    return claims + (moved if never_began else 0)
+
+
+_CLAIM_GOES_BACK = (DeliveryStatus.CLAIMED, DeliveryEvent.GIVE_BACK)
+
+
+def _of_worker(
+    session: Session, worker: str, keep: Collection[int], which: ColumnElement[bool], values: Mapping[str, Any]
+) -> int:
+    """Change what a worker holds but for `keep`, and return how many those were."""
+    mine = update(Delivery).where(_LEASED, col(Delivery.claimed_by) == worker, which)
+    if keep:
+        mine = mine.where(col(Delivery.id).not_in(keep))
+    return int(session.connection().execute(mine.values(values).execution_options(synchronize_session=False)).rowcount)
 
 
 def record(session: Session, outcomes: Sequence[Outcome], *, worker: str, now: datetime) -> None:
@@ -215,9 +255,11 @@ _MOVES = [
     f"{event} {status}" for event in DeliveryEvent for status in before(event, advance_delivery(DeliveryStatus.SENDING, event))
 ]
 # Both statements are made of the names above and of states alone.
-_RECORD_ALL = text(  # what a worker lets go of, nobody holds; a resend keeps its worker, whose late answer still counts
+# What a worker lets go of, nobody holds, and it counts as no attempt; an unknown keeps its worker, whose late answer counts.
+_RECORD_ALL = text(
     "UPDATE deliveries AS d SET status = m.after, updated_at = :now, lease_until = NULL,"  # noqa: S608
     " claimed_by = CASE WHEN m.after = 'queued' THEN '' ELSE d.claimed_by END,"
+    " attempts = d.attempts - CASE WHEN m.after = 'queued' AND d.status <> 'claimed' THEN 1 ELSE 0 END,"
     f" due_at = coalesce(m.again_at, d.due_at), {_SET.format('m.')} FROM unnest("
     + ", ".join(f"CAST(:{name} AS {kind}[])" for name, kind in _RECORDED.items())
     + f") AS m({', '.join(_RECORDED)})"
@@ -226,6 +268,7 @@ _RECORD_ALL = text(  # what a worker lets go of, nobody holds; a resend keeps it
 _RECORD_EACH = text(
     "UPDATE deliveries SET status = :after, updated_at = :now, lease_until = NULL,"  # noqa: S608
     " claimed_by = CASE WHEN :after = 'queued' THEN '' ELSE claimed_by END,"
+    " attempts = attempts - CASE WHEN :after = 'queued' AND status <> 'claimed' THEN 1 ELSE 0 END,"
     f" due_at = coalesce(:again_at, due_at), {_SET.format(':')}"
     " WHERE id = :row_id AND claimed_by = :worker AND :event || ' ' || status IN ("
     + ", ".join(f"'{move}'" for move in _MOVES)

@@ -3,24 +3,37 @@
 import asyncio
 from collections.abc import Callable
 
+import structlog
+
 from newsletter.deliveries.engine import OpenWay, Way
-from newsletter.errors import AnswerLost, BadInput, Deferred, Refused, RelayUnavailable, Reply, TransportError
+from newsletter.errors import AnswerLost, Deferred, NewsletterError, Refused, RelayUnavailable, Reply, TransportError
 from newsletter.mail.smtp import Answer, Feed, Kind, Parcel, Pool, Relay
 from newsletter.mail.transports import OutgoingMessage, Transport
 
-_KINDS: dict[type[TransportError], Kind] = {
-    Refused: Kind.REFUSED,
-    Deferred: Kind.DEFERRED,
-    AnswerLost: Kind.LOST,
-    RelayUnavailable: Kind.RELAY,
-}
+log = structlog.get_logger()
+_KINDS: tuple[tuple[type[TransportError], Kind], ...] = (
+    (Refused, Kind.REFUSED),
+    (Deferred, Kind.DEFERRED),
+    (RelayUnavailable, Kind.RELAY),
+    (AnswerLost, Kind.LOST),
+)
 
 
 def over(relay: Relay, *, connections: int) -> OpenWay:
-    """Return the way over up to so many connections to a relay."""
+    """Return the way over up to so many connections to a relay.
+
+    A relay that refuses a connection while others carry mail is not away: it may take no more of them at once.
+    """
 
     def open_way(feed: Feed, troubled: Callable[[Exception], None]) -> Way:
-        return Pool(relay, feed, connections=connections, troubled=troubled)
+        def hear(error: Exception) -> None:
+            if isinstance(error, RelayUnavailable) and pool.open:
+                log.warning("connection_refused", error=str(error), open=pool.open)
+            else:
+                troubled(error)
+
+        pool = Pool(relay, feed, connections=connections, troubled=hear)
+        return pool
 
     return open_way
 
@@ -46,7 +59,7 @@ class _Through:
 
     def wake(self) -> None:
         """Go on pulling, unless it is being done."""
-        if self._task is None or self._task.done():
+        if not self._closing and (self._task is None or self._task.done()):
             self._task = asyncio.get_running_loop().create_task(self._pull())
 
     async def close(self, grace: float = 0) -> None:
@@ -57,23 +70,32 @@ class _Through:
             await self._task
 
     async def _pull(self) -> None:
-        while not self._closing and (parcel := self._feed.next()) is not None:
-            content = self._feed.begin(parcel)
-            if content is None:
-                self._feed.ended(parcel, Answer(Kind.RETURNED, Reply(0, "", "it was not begun", "", "begin")))
-                continue
-            answer = await asyncio.to_thread(self._send, parcel, content)
-            self._feed.ended(parcel, answer)
-            if answer.kind is Kind.RELAY:
-                self._troubled(RelayUnavailable(answer.reply))
-                return
+        try:
+            while not self._closing and (parcel := self._feed.next()) is not None:
+                await self._carry(parcel)
+        except BaseException as error:  # the feed's own, or nothing that anybody may catch
+            self._closing = True
+            self._troubled(error if isinstance(error, Exception) else RuntimeError(repr(error)))
+            raise
+
+    async def _carry(self, parcel: Parcel) -> None:
+        content = self._feed.begin(parcel)
+        if content is None:
+            self._feed.ended(parcel, Answer(Kind.RETURNED, Reply(0, "", "it was not to be sent after all", "", "data")))
+            return
+        answer = await asyncio.to_thread(self._send, parcel, content)
+        self._feed.ended(parcel, answer)
+        if answer.kind is Kind.RELAY:
+            self._closing = True
+            self._troubled(RelayUnavailable(answer.reply))
 
     def _send(self, parcel: Parcel, content: bytes) -> Answer:
         try:
             return Answer(Kind.ACCEPTED, self._transport.send(OutgoingMessage(parcel.sender, parcel.recipient, content)))
         except TransportError as error:
-            return Answer(_KINDS[type(error)], error.reply)
-        except BadInput as error:
-            return Answer(Kind.REFUSED, Reply(0, "", str(error), "", "mail"))
-        except Exception as error:  # noqa: BLE001 -- nobody knows how far it had come
+            return Answer(next((kind for known, kind in _KINDS if isinstance(error, known)), Kind.LOST), error.reply)
+        except NewsletterError as error:  # our own finding that this message cannot be sent
+            return Answer(Kind.REFUSED, Reply(0, "5.6.0", str(error), "", "data"))
+        except Exception as error:
+            log.exception("sending_broke", delivery=parcel.id)
             return Answer(Kind.LOST, Reply(0, "", f"sending it broke: {error!r}", "", "dot"))

@@ -68,9 +68,14 @@ class Journal:
             raise _full(path, f"the journal cannot be made: {error.strerror}") from None
 
     @property
-    def outstanding(self) -> int:
-        """How many messages have begun and not ended."""
-        return len(self._open)
+    def usable(self) -> bool:
+        """Whether a message may begin: False for good once the file could not be written, or was let go of."""
+        return not self._broken
+
+    @property
+    def under_way(self) -> list[int]:
+        """Which messages have begun and not ended."""
+        return list(self._open)
 
     @property
     def sync_due(self) -> bool:
@@ -130,6 +135,17 @@ class Journal:
             getattr(os, "fdatasync", os.fsync)(self._fd)
         except OSError as error:
             self._break(error)
+
+    def __enter__(self) -> Self:
+        """Return the journal, to be closed after the block; if that breaks off, the file stays and proves what never began."""
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        """Close it, or leave it to whoever settles it."""
+        if kind is None:
+            self.close()
+        else:
+            self.disown("what it was kept for broke off")
 
     def close(self) -> None:
         """Let go of the file: it is deleted where all is settled, and left to whoever settles it where not."""

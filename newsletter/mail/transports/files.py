@@ -37,9 +37,9 @@ class Files:
                 part.write(message.content)
             Path(part.name).replace(path)
         except OSError as error:
-            reply = Reply(0, "", str(error), str(self._folder), "file")
+            reply = Reply(0, "", str(error), str(self._folder), "connect")
             raise RelayUnavailable(reply, hint="Give the folder room, and make it writable.") from None
-        return Reply(250, "2.0.0", f"written as {path.name}", str(self._folder), "file")
+        return Reply(250, "2.0.0", f"written as {path.name}", str(self._folder), "dot")
 
 
 def _name(message: OutgoingMessage) -> str:
