@@ -8,6 +8,7 @@ import os
 import secrets
 import tomllib
 from contextlib import suppress
+from datetime import date
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, ClassVar
@@ -56,6 +57,29 @@ class SmtpSettings(BaseModel):
     ca_file: Path | None = None  # a private certificate authority
     connections: Annotated[int, Field(ge=1, le=500)] = 8  # at once, of each sending process
     messages_per_connection: Annotated[int, Field(ge=1)] = 1000
+    max_connections: Annotated[int, Field(ge=0)] = 0  # at once, of all processes together; 0: as many as they open
+    rate: Annotated[float, Field(ge=0)] = 0  # messages a second, of all processes together; 0: as many as go
+    daily_quota: Annotated[int, Field(ge=0)] = 0  # messages a day, UTC; 0: as many as there are
+
+
+class DomainSettings(BaseModel):
+    """How much one recipients' domain is sent, by all processes together; 0: as much as there is."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    rate: Annotated[float, Field(ge=0)] = 0  # messages a second
+    connections: Annotated[int, Field(ge=0)] = 0  # messages on their way at once
+
+
+class WarmUpSettings(BaseModel):
+    """How much a sender whom nobody knows yet sends a day: the first day `first`, then each day `factor` times as much."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    start: date
+    first: Annotated[int, Field(ge=1)] = 50
+    factor: Annotated[float, Field(ge=1, le=10)] = 2.0
+    days: Annotated[int, Field(ge=1, le=100)] = 30  # after which nothing is held back
 
 
 class Settings(BaseSettings):
@@ -75,6 +99,9 @@ class Settings(BaseSettings):
     operator_email: str = ""  # alarms go here
     bounce_domain: str = ""  # where bounces come back, one address a delivery; empty: to the newsletter's own address
     smtp: SmtpSettings = SmtpSettings()
+    smtp_backup: SmtpSettings | None = None  # takes the mail while the other relay is paused
+    domains: dict[str, DomainSettings] = {}
+    warm_up: WarmUpSettings | None = None
     dkim: Signing = Signing.AUTO
     unknown_policy: UnknownPolicy = UnknownPolicy.RESEND_ONCE
     resend_after_minutes: Annotated[int, Field(ge=0, le=1440)] = 10  # time for an unknown's answer to come to light after all
@@ -82,6 +109,11 @@ class Settings(BaseSettings):
     confirm_hours: Annotated[int, Field(ge=1, le=168)] = 72
     log_level: str = "INFO"
     log_json: bool = False
+
+    @field_validator("domains")
+    @classmethod
+    def _in_lower_case(cls, value: dict[str, DomainSettings]) -> dict[str, DomainSettings]:
+        return {domain.lower(): settings for domain, settings in value.items()}
 
     @field_validator("base_url", "huggingface_url")
     @classmethod

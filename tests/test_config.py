@@ -2,6 +2,7 @@ import os
 import stat
 import subprocess
 import sys
+from datetime import date
 
 import pytest
 
@@ -163,3 +164,14 @@ def test_a_secret_that_cannot_be_made_is_named(tmp_path):
 
     with pytest.raises(SettingsError, match=r"secret\.key"):
         config.load(data_dir=tmp_path / "data").keys()
+
+
+def test_a_second_relay_and_limits_are_read_from_the_file_and_the_environment(tmp_path, monkeypatch):
+    _file(tmp_path, 'domains = { "Example.org" = { rate = 0.5 } }\nwarm_up = { start = 2024-03-14 }\n')
+    monkeypatch.setenv("NEWSLETTER_SMTP_BACKUP__HOST", "second.example.net")
+
+    settings = config.load()
+
+    assert settings.domains["example.org"].rate == 0.5
+    assert (settings.warm_up.start, settings.warm_up.first) == (date(2024, 3, 14), 50)
+    assert (settings.smtp_backup.host, settings.smtp_backup.port) == ("second.example.net", 587)
