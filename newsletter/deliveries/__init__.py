@@ -7,7 +7,7 @@ over `ways` out, whose `journal` knows after a crash what the ledger does not.
 from newsletter.deliveries.drain import drain
 from newsletter.deliveries.engine import DrainReport, OpenWay, Pace
 from newsletter.deliveries.journal import Journal, worker_name
-from newsletter.deliveries.ledger import Recovered, recover
+from newsletter.deliveries.ledger import Leases, Recovered, recover
 from newsletter.deliveries.mailer import Mailer, MailerSettings
 from newsletter.deliveries.outbox import Mail, counts, enqueue, fan_out
 from newsletter.deliveries.settling import settle
@@ -16,6 +16,7 @@ from newsletter.deliveries.ways import over, through
 __all__ = [
     "DrainReport",
     "Journal",
+    "Leases",
     "Mail",
     "Mailer",
     "MailerSettings",

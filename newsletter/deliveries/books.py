@@ -13,7 +13,7 @@ from sqlmodel import Session
 
 from newsletter.db import Sessions
 from newsletter.deliveries import ledger
-from newsletter.deliveries.ledger import BEGIN_WITHIN, Claimed, Outcome
+from newsletter.deliveries.ledger import LEASES, Claimed, Leases, Outcome
 from newsletter.deliveries.mailer import Mailer
 from newsletter.models import Lane
 
@@ -62,6 +62,7 @@ class Books:
     clock: Callable[[], datetime]
     batch: int  # claimed at a time
     persons_every: float = PERSONS_EVERY  # seconds
+    leases: Leases = LEASES
     ticks: Callable[[], float] = ticks
     claimed: deque[Claimed] = field(default_factory=deque)
     skipped: int = 0
@@ -86,15 +87,15 @@ class Books:
             claimed, taking, persons_at = self._take(session, wanted.room, now)
             self.mailer.load(session, [*wanted.window, *taking])
             looked_at, ids = self.ticks(), [row.id for row in taking]
-            look = ledger.begin(session, [*ids, *wanted.again], worker=self.worker, now=now)
+            look = ledger.begin(session, [*ids, *wanted.again], worker=self.worker, now=now, lease=self.leases.sending)
             if lost := [number for number in ids if number not in look.owed]:
                 ledger.give_back(session, lost, worker=self.worker, now=now)  # if its lease has run out, and nobody took it
             if wanted.renew:
-                ledger.renew(session, wanted.renew, worker=self.worker, now=now)
+                self._renew(session, wanted.renew, now)
         self._in_doubt, self.claimed, self._persons_at = False, claimed, persons_at
         self.skipped += len(look.skipped)
         begun = [row for row in taking if row.id in look.owed]
-        return Exchanged(begun, look.owed, wanted.room > 0 and not taking, looked_at, now + BEGIN_WITHIN)
+        return Exchanged(begun, look.owed, wanted.room > 0 and not taking, looked_at, now + self.leases.begin_within)
 
     def _take(self, session: Session, room: int, now: datetime) -> tuple[deque[Claimed], list[Claimed], float | None]:
         """Return what stays claimed, what is taken of it, and when persons were last looked for."""
@@ -103,10 +104,10 @@ class Books:
             return claimed, taking, persons_at
         tick = self.ticks()
         if persons_at is None or tick - persons_at >= self.persons_every or not claimed:
-            taking += ledger.claim(session, Lane.PERSON, worker=self.worker, limit=room, now=now)
+            taking += self._claim(session, Lane.PERSON, room, now)
             persons_at = tick
         if len(claimed) < room - len(taking):
-            claimed.extend(ledger.claim(session, Lane.LIST, worker=self.worker, limit=self.batch, now=now))
+            claimed.extend(self._claim(session, Lane.LIST, self.batch, now))
         while claimed and len(taking) < room:
             taking.append(claimed.popleft())
         return claimed, taking, persons_at
@@ -120,8 +121,14 @@ class Books:
             ledger.record(session, outcomes, worker=self.worker, now=now)
             self._reconcile(session, in_air, now)
             if in_air:
-                ledger.renew(session, in_air, worker=self.worker, now=now)
+                self._renew(session, in_air, now)
         self.claimed.clear()
+
+    def _claim(self, session: Session, lane: Lane, limit: int, now: datetime) -> list[Claimed]:
+        return ledger.claim(session, lane, worker=self.worker, limit=limit, now=now, lease=self.leases.claimed)
+
+    def _renew(self, session: Session, ids: Sequence[int], now: datetime) -> None:
+        ledger.renew(session, ids, worker=self.worker, now=now, lease=self.leases.sending)
 
     def _reconcile(self, session: Session, ours: Collection[int], now: datetime) -> None:
         ledger.bury(session, self.worker, never_began=True, keep=ours, now=now)

@@ -30,7 +30,7 @@ def drain(  # noqa: PLR0913 -- the parts it works with
     What was claimed and not begun is given back. The journal's worker name is this process's among all others: one drain at
     a time. `watch` sees the report once a round, a second apart at the most. Raises what `Engine.run` does.
     """
-    books = Books(sessions, mailer, journal.worker, clock, pace.batch, pace.persons_every.total_seconds())
+    books = Books(sessions, mailer, journal.worker, clock, pace.batch, pace.persons_every.total_seconds(), pace.leases)
     _catch_up(books, journal)
     return asyncio.run(Engine(books, mailer, journal, pace, stopping, watch).run(way))
 

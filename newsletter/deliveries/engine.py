@@ -22,7 +22,7 @@ import structlog
 
 from newsletter.deliveries.books import PERSONS_EVERY, Books, Exchanged, Wanted
 from newsletter.deliveries.journal import Journal, JournalFull
-from newsletter.deliveries.ledger import Claimed, Outcome
+from newsletter.deliveries.ledger import LEASES, Claimed, Leases, Outcome
 from newsletter.deliveries.mailer import Mailer
 from newsletter.deliveries.outcomes import outcome_of
 from newsletter.errors import NewsletterError, RelayUnavailable, Reply
@@ -31,8 +31,6 @@ from newsletter.mail.headers import needs_smtputf8
 from newsletter.mail.smtp import Answer, Feed, Parcel
 
 log = structlog.get_logger()
-LOOK_HOLDS = 10.0  # seconds: nothing is sent on knowledge older than this
-RENEW_AFTER = 60.0  # seconds in the air until the lease is renewed, and again
 MARK_WITHIN = 1.0  # seconds until an outcome is brought to the ledger
 _NOT_MADE = timedelta(minutes=5)  # until a message that could not be made is tried again; each time twice as long
 _NOT_MADE_MOST = timedelta(hours=2)
@@ -64,6 +62,7 @@ class Pace:
     window: int = 16  # in `sending` at most: twice the connections
     persons_every: timedelta = timedelta(seconds=PERSONS_EVERY)  # how often those who wait in person are looked for
     grace: timedelta = timedelta(minutes=11)  # for the last answers: 10 minutes (RFC 5321 section 4.5.3.2.6) and a margin
+    leases: Leases = LEASES
 
 
 @dataclass
@@ -176,7 +175,7 @@ class Engine:
     # Steps
 
     def _is_fresh(self, taken: _Taken, now: datetime) -> bool:
-        return self.books.ticks() - taken.looked_at <= LOOK_HOLDS and now <= taken.begin_by
+        return self.books.ticks() - taken.looked_at <= self.pace.leases.look_holds and now <= taken.begin_by
 
     def _parcel(self, taken: _Taken) -> Parcel | None:
         """Return the envelope; None, and the delivery ended, where it cannot be made. One bad row must not stop the rest."""
@@ -272,7 +271,7 @@ class Engine:
     def _wanted(self) -> Wanted:
         outcomes, self._outcomes = self._outcomes, []
         tick, now = self.books.ticks(), self.books.clock()
-        old, leased = tick - LOOK_HOLDS / 2, tick - RENEW_AFTER
+        old, leased = tick - self.pace.leases.look_holds / 2, tick - self.pace.leases.renew_after
         again, renew = [], []
         for number, taken in self._taken.items():
             if taken.begun and taken.leased_at < leased:

@@ -39,6 +39,24 @@ SENDING_LEASE = timedelta(minutes=15)
 # No mail of a window begins later than this: what is left of the lease is longer than the answer to the dot may take
 # (RFC 5321 section 4.5.3.2.6: 10 minutes).
 BEGIN_WITHIN = timedelta(minutes=3)
+
+
+@dataclass(frozen=True)
+class Leases:
+    """How long a worker may keep what it took without a word, and how long it trusts what it last saw of it.
+
+    What was looked at may begin for `look_holds`, but never later than `begin_within`; what is in the air has its lease
+    renewed each `renew_after`. A lease is longer than `begin_within` and the longest wait for an answer together.
+    """
+
+    claimed: timedelta = CLAIM_LEASE
+    sending: timedelta = SENDING_LEASE
+    begin_within: timedelta = BEGIN_WITHIN
+    look_holds: float = 10.0  # seconds: nothing is sent on knowledge older than this
+    renew_after: float = 60.0  # seconds
+
+
+LEASES = Leases()
 # Word for word the indexes' conditions, or they are not used.
 _WAITING = text("deliveries.status IN ('queued', 'deferred')")
 _LEASED = text("deliveries.status IN ('claimed', 'sending')")
@@ -89,7 +107,9 @@ class Recovered:
     too_late: int = 0
 
 
-def claim(session: Session, lane: Lane, *, worker: str, limit: int, now: datetime) -> list[Claimed]:
+def claim(  # noqa: PLR0913 -- what, for whom, for how long
+    session: Session, lane: Lane, *, worker: str, limit: int, now: datetime, lease: timedelta = CLAIM_LEASE
+) -> list[Claimed]:
     """Take up to `limit` due deliveries of a lane, the longest due first, so that no other worker gets them.
 
     What is no longer worth sending is left to `recover`. One statement.
@@ -102,7 +122,7 @@ def claim(session: Session, lane: Lane, *, worker: str, limit: int, now: datetim
         .with_for_update(skip_locked=True)
         .cte("due")
     )
-    values = {"status": DeliveryStatus.CLAIMED, "claimed_by": worker, "lease_until": now + CLAIM_LEASE, "updated_at": now}
+    values = {"status": DeliveryStatus.CLAIMED, "claimed_by": worker, "lease_until": now + lease, "updated_at": now}
     columns = [getattr(Delivery, name) for name in Claimed.__dataclass_fields__]
     taken = update(Delivery).where(col(Delivery.id).in_(select(due.c.id))).values(values)
     rows = session.execute(taken.returning(*columns, col(Delivery.due_at)).execution_options(synchronize_session=False))
@@ -110,7 +130,7 @@ def claim(session: Session, lane: Lane, *, worker: str, limit: int, now: datetim
     return [Claimed(*row[:-1]) for row in ranked]
 
 
-def begin(session: Session, ids: Sequence[int], *, worker: str, now: datetime) -> Look:
+def begin(session: Session, ids: Sequence[int], *, worker: str, now: datetime, lease: timedelta = SENDING_LEASE) -> Look:
     """Take the last look: move what is still owed into the window, to be sent now, and skip the rest.
 
     Those of the window that have not begun may be looked at again. A delivery whose lease ran out, or that somebody else
@@ -133,7 +153,7 @@ def begin(session: Session, ids: Sequence[int], *, worker: str, now: datetime) -
             status=case((owed, _BEGUN), else_=_SKIPPED),
             reason=look.c.reason,
             attempts=col(Delivery.attempts) + case((first, 1), else_=0),
-            lease_until=case((owed, now + SENDING_LEASE), else_=null()),
+            lease_until=case((owed, now + lease), else_=null()),
             updated_at=now,
         )
         .returning(col(Delivery.id), col(Delivery.status))
@@ -183,10 +203,10 @@ def give_back(session: Session, ids: Sequence[int], *, worker: str, now: datetim
     session.execute(free.execution_options(synchronize_session=False))
 
 
-def renew(session: Session, ids: Sequence[int], *, worker: str, now: datetime) -> None:
+def renew(session: Session, ids: Sequence[int], *, worker: str, now: datetime, lease: timedelta = SENDING_LEASE) -> None:
     """Lengthen the lease of what is in the air: its answer is still waited for."""
     mine = (col(Delivery.id).in_(ids), col(Delivery.status) == DeliveryStatus.SENDING, col(Delivery.claimed_by) == worker)
-    longer = update(Delivery).where(*mine).values(lease_until=now + SENDING_LEASE)
+    longer = update(Delivery).where(*mine).values(lease_until=now + lease)
     session.execute(longer.execution_options(synchronize_session=False))
 
 
