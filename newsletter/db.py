@@ -15,7 +15,7 @@ from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, Engine, Select, create_engine, event, make_url
+from sqlalchemy import URL, Connection, Engine, Select, create_engine, event, make_url
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
 from sqlalchemy.pool import ConnectionPoolEntry
@@ -25,6 +25,9 @@ from newsletter.errors import DatabaseError, SettingsError
 from newsletter.paths import PACKAGE
 
 BUSY_SECONDS = 30
+IDLE_SECONDS = 30.0  # that a transaction may hold its locks without a word: no transaction of ours waits for anything
+# An answer that a broken network swallows is given up after about a minute; the operating system would wait for two hours.
+_KEEPALIVE = {"keepalives_idle": 30, "keepalives_interval": 10, "keepalives_count": 3, "tcp_user_timeout": 60_000}
 INSERT_ROWS = 500  # per statement: SQLite takes 32,766 values in one
 
 
@@ -58,10 +61,11 @@ class Sessions:
         self.engine.dispose(close=False)
 
 
-def connect(url: str) -> Sessions:
+def connect(url: str, *, idle_seconds: float = IDLE_SECONDS) -> Sessions:
     """Return transactions on the database at `url`; opens no connection yet.
 
-    Raises SettingsError for a URL that is none of ours.
+    PostgreSQL rolls a transaction back that is idle for `idle_seconds`: its process is stopped or cut off, and what it has
+    locked would stop every other. Raises SettingsError for a URL that is none of ours.
     """
     try:
         parsed = make_url(url)
@@ -71,18 +75,22 @@ def connect(url: str) -> Sessions:
     if name == "sqlite":
         return Sessions(_sqlite(url))
     if name in {"postgresql", "postgres"}:
-        return Sessions(
-            create_engine(
-                parsed.set(drivername="postgresql+psycopg"),
-                pool_pre_ping=True,
-                hide_parameters=True,
-                connect_args={"connect_timeout": 10},
-            )
-        )
+        return Sessions(_postgres(parsed.set(drivername="postgresql+psycopg"), idle_seconds))
     raise SettingsError(f"DATABASE_URL: {name} is not supported.", hint=_URLS)
 
 
 _URLS = "Use sqlite:////path/to/newsletter.sqlite3 or postgresql://user:password@host/name."
+
+
+def _postgres(url: URL, idle_seconds: float) -> Engine:
+    engine = create_engine(url, pool_pre_ping=True, hide_parameters=True, connect_args={"connect_timeout": 10, **_KEEPALIVE})
+
+    @event.listens_for(engine, "connect")
+    def _prepare(connection: Any, _: ConnectionPoolEntry) -> None:  # noqa: ANN401 -- the driver's own type
+        connection.execute(f"SET idle_in_transaction_session_timeout = {int(idle_seconds * 1000)}")
+        connection.commit()
+
+    return engine
 
 
 def _sqlite(url: str) -> Engine:

@@ -5,6 +5,7 @@ import sys
 import pytest
 from factories import DAY, LONG_AGO, NOW
 from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
 
 from newsletter import db
 from newsletter.errors import DatabaseError, SettingsError
@@ -23,6 +24,8 @@ for _ in range(int(sys.argv[2])):
         row = session.exec(select(Newsletter).with_for_update()).one()
         row.give_up_hours += 1
 """
+
+RAISE = text("UPDATE newsletters SET give_up_hours = give_up_hours + 1")
 
 
 def _run(program, *arguments):
@@ -171,3 +174,23 @@ def test_a_database_of_a_newer_program_is_left_alone(sessions, act):
         act(sessions)
 
     assert "newest program" in caught.value.hint
+
+
+@pytest.mark.parametrize("database_kind", ["postgres"])
+def test_a_transaction_of_a_process_that_hangs_frees_its_locks_soon(database, make):
+    make.newsletter(give_up_hours=0)
+    hanging, other = db.connect(database, idle_seconds=0.1), db.connect(database)
+
+    def hang(sessions):
+        with sessions.begin() as session:
+            session.execute(RAISE)
+            with other.begin() as second:
+                second.execute(RAISE)  # waits for the lock
+            session.execute(RAISE)
+
+    with pytest.raises(DBAPIError, match="idle-in-transaction"):
+        hang(hanging)
+
+    assert make.all(Newsletter)[0].give_up_hours == 1
+    hanging.engine.dispose()
+    other.engine.dispose()
