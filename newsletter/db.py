@@ -11,11 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from alembic import command
-from alembic.config import Config
-from alembic.runtime.migration import MigrationContext
-from alembic.script import ScriptDirectory
-from sqlalchemy import URL, Connection, Engine, Select, create_engine, event, make_url
+from sqlalchemy import URL, Connection, Engine, Select, create_engine, event, inspect, make_url, text
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
 from sqlalchemy.pool import ConnectionPoolEntry
@@ -28,6 +24,7 @@ BUSY_SECONDS = 30
 IDLE_SECONDS = 30.0  # that a transaction may hold its locks without a word: no transaction of ours waits for anything
 # An answer that a broken network swallows is given up after about a minute; the operating system would wait for two hours.
 _KEEPALIVE = {"keepalives_idle": 30, "keepalives_interval": 10, "keepalives_count": 3, "tcp_user_timeout": 60_000}
+_MIGRATIONS = PACKAGE / "migrations"
 INSERT_ROWS = 500  # per statement: SQLite takes 32,766 values in one
 
 
@@ -149,23 +146,33 @@ def _insert(session: Session, table: type[SQLModel], fill: Callable[[Any], Any])
     return int(session.connection().execute(statement).rowcount)
 
 
-def _alembic() -> Config:
-    config = Config()
-    config.set_main_option("script_location", str(PACKAGE / "migrations").replace("%", "%%"))
-    return config
-
-
 def migrate(sessions: Sessions, revision: str = "head") -> str:
     """Bring the tables to `revision` and return the revision that stood before ("" for an empty database)."""
+    from alembic import command  # noqa: PLC0415 -- 11 MB that no sending process needs
+    from alembic.config import Config  # noqa: PLC0415 -- as above
+
     with _named_errors(sessions), sessions.engine.connect() as connection, _without_cascades(connection):
-        before = MigrationContext.configure(connection).get_current_revision() or ""
+        before = _revision(connection)
         connection.rollback()
-        if before and not _is_known(before):
+        if before and before not in _revisions():
             raise _other_version(sessions, before)
-        config = _alembic()
+        config = Config()
+        config.set_main_option("script_location", str(_MIGRATIONS).replace("%", "%%"))
         config.attributes["connection"] = connection
         command.upgrade(config, revision)
     return before
+
+
+def _revision(connection: Connection) -> str:
+    """Return the revision of the tables, "" where there are none."""
+    if not inspect(connection).has_table("alembic_version"):
+        return ""
+    return connection.execute(text("SELECT version_num FROM alembic_version")).scalar() or ""
+
+
+def _revisions() -> list[str]:
+    """Return the revisions this program knows, oldest first: each is the number that its file begins with."""
+    return sorted(path.name.partition("_")[0] for path in (_MIGRATIONS / "versions").glob("[0-9]*.py"))
 
 
 @contextmanager
@@ -183,10 +190,6 @@ def _without_cascades(connection: Connection) -> Iterator[None]:
         driver.execute("PRAGMA foreign_keys=ON")
 
 
-def _is_known(revision: str) -> bool:
-    return any(script.revision == revision for script in ScriptDirectory.from_config(_alembic()).walk_revisions())
-
-
 def _other_version(sessions: Sessions, current: str) -> DatabaseError:
     return DatabaseError(
         f"{_place(sessions)}: its tables are of version {current}, this program's of {head()}.",
@@ -197,8 +200,8 @@ def _other_version(sessions: Sessions, current: str) -> DatabaseError:
 def check(sessions: Sessions) -> None:
     """Raise DatabaseError unless the database answers and its tables are of this version."""
     with _named_errors(sessions), sessions.engine.connect() as connection:
-        current = MigrationContext.configure(connection).get_current_revision()
-    if current is None:
+        current = _revision(connection)
+    if not current:
         raise DatabaseError(f"{_place(sessions)}: there are no tables yet.", hint="Run `newsletter migrate`.")
     if current != head():
         raise _other_version(sessions, current)
@@ -206,7 +209,7 @@ def check(sessions: Sessions) -> None:
 
 def head() -> str:
     """Return the newest revision of the tables."""
-    return ScriptDirectory.from_config(_alembic()).get_current_head() or ""
+    return _revisions()[-1]
 
 
 @contextmanager
