@@ -12,13 +12,13 @@ from newsletter.mail.smtp.opening import open_connection
 from newsletter.mail.smtp.parcels import Feed, Parcel
 from newsletter.mail.smtp.relay import Relay
 
-_AT_ONCE = 8  # connections that are being opened at the same time, at most
+_AT_ONCE = 64  # connections that are being opened at the same time, at most; never more than there are working ones
 
 
 class Pool:
     """Keeps up to `connections` connections busy as long as the feed has parcels; belongs to one event loop.
 
-    It begins with one connection and opens as many more as there are, up to eight at once. A connection that is refused,
+    It begins with one connection and opens as many more as there are, and so on: it doubles. A connection that is refused,
     or lost before the server has answered about any message on it, is told to `troubled` (RelayUnavailable), and no other
     is opened for a while: `first_pause` seconds, each time twice as long up to `longest_pause`, until one works again.
     What the feed itself raises is told there too, and stops the pool; the next `drain` or `close` raises it.
