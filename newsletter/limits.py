@@ -321,6 +321,13 @@ class Limits:
         self._redis, self._scripts = None, {}
 
 
+def _nowhere() -> str:
+    raise AssertionError("where nothing is limited Redis is never asked")
+
+
+NO_LIMITS = Limits(_nowhere, {})
+
+
 def _key(*parts: str) -> str:
     return _KEYS + ":".join(parts)
 

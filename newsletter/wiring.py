@@ -8,13 +8,15 @@ from typing import TYPE_CHECKING
 import structlog
 
 from newsletter import db
-from newsletter.config import Settings, Signing
+from newsletter.config import Settings, Signing, SmtpSettings
 from newsletter.db import Sessions
 from newsletter.tokens import Keyring, Links
 
 if TYPE_CHECKING:  # imported where they are made: commands that need none of them start quickly
     from newsletter.deliveries import Journal, Mailer, OpenWay, Pace
+    from newsletter.limits import Limits
     from newsletter.mail.dkim import Signer
+    from newsletter.mail.smtp import Relay
     from newsletter.sources import Source
     from newsletter.subscribers import Policy
     from newsletter.summarisers import Summariser
@@ -76,14 +78,27 @@ def mailer_of(settings: Settings) -> "Mailer":
 
 def way_of(settings: Settings) -> "OpenWay":
     """Return the way out: connections to the relay, or files in the data folder where none is set."""
-    from newsletter.deliveries import over, through
-    from newsletter.mail.smtp import Relay
+    from newsletter.deliveries import through
     from newsletter.mail.transports import Files
 
-    smtp = settings.smtp
-    if not smtp.host:
-        return through(Files(settings.data_dir / "outgoing"))
-    relay = Relay(
+    return _over(settings.smtp) if settings.smtp.host else through(Files(settings.data_dir / "outgoing"))
+
+
+def backup_of(settings: Settings) -> "OpenWay | None":
+    """Return the way over the second relay, None where there is none."""
+    return _over(settings.smtp_backup) if settings.smtp_backup and settings.smtp_backup.host else None
+
+
+def _over(smtp: SmtpSettings) -> "OpenWay":
+    from newsletter.deliveries import over
+
+    return over(_relay(smtp), connections=smtp.connections)
+
+
+def _relay(smtp: SmtpSettings) -> "Relay":
+    from newsletter.mail.smtp import Relay
+
+    return Relay(
         host=smtp.host,
         port=smtp.port,
         username=smtp.username,
@@ -92,7 +107,20 @@ def way_of(settings: Settings) -> "OpenWay":
         ca_file=smtp.ca_file,
         messages_per_connection=smtp.messages_per_connection,
     )
-    return over(relay, connections=smtp.connections)
+
+
+def limits_of(settings: Settings) -> "Limits":
+    """Return the limits of the relays that all processes keep to together."""
+    from newsletter.limits import Allowance, Limits, RelayLimits, WarmUp
+
+    warm_up = WarmUp(**settings.warm_up.model_dump()) if settings.warm_up else None
+    domains = {domain: Allowance(**given.model_dump()) for domain, given in settings.domains.items()}
+    relays = {
+        _relay(smtp).name: RelayLimits(Allowance(smtp.rate, smtp.max_connections), smtp.daily_quota, warm_up, domains)
+        for smtp in (settings.smtp, settings.smtp_backup)
+        if smtp and smtp.host
+    }
+    return Limits(lambda: settings.broker, relays)
 
 
 def pace_of(settings: Settings, *, budget: timedelta) -> "Pace":

@@ -12,9 +12,12 @@ from sqlalchemy.exc import InterfaceError, OperationalError
 from sqlmodel import Session
 
 from newsletter.db import Sessions
-from newsletter.deliveries import ledger
+from newsletter.deliveries import ledger, pauses
+from newsletter.deliveries.gate import Chosen, Gate
 from newsletter.deliveries.ledger import LEASES, Claimed, Leases, Outcome
 from newsletter.deliveries.mailer import Mailer
+from newsletter.deliveries.pauses import Pauses
+from newsletter.limits import Grant
 from newsletter.models import Lane
 
 PERSONS_EVERY = 1.0  # seconds: how often those who wait in person are looked for while a list is being sent
@@ -42,7 +45,8 @@ class Exchanged(NamedTuple):
 
     begun: Sequence[Claimed] = ()
     owed: Collection[int] = ()
-    nothing_left: bool = False  # there was room, and nothing due to fill it
+    nothing_left: bool = False  # there was room, and nothing to fill it now
+    at_once: bool = False  # another exchange may bring more
     looked_at: float = 0.0  # ticks
     begin_by: datetime = datetime.max  # noqa: DTZ901 -- of an exchange without a look: nothing is begun by it
 
@@ -58,6 +62,7 @@ class Books:
 
     sessions: Sessions
     mailer: Mailer
+    gate: Gate
     worker: str
     clock: Callable[[], datetime]
     batch: int  # claimed at a time
@@ -78,13 +83,16 @@ class Books:
         if not (wanted.outcomes or wanted.room > 0 or wanted.again or wanted.renew):
             return Exchanged()
         in_doubt, self._in_doubt = self._in_doubt, True
+        self.gate.ended(wanted.outcomes, now=self.clock())
+        grant = self.gate.ask(self.claimed, wanted.room, now=self.clock())
         with self.sessions.begin() as session:
             session.connection()  # SQLite has one writer at a time: from here on it is us
             now = self.clock()
             ledger.record(session, wanted.outcomes, worker=self.worker, now=now)
             if in_doubt:
                 self._reconcile(session, [row.id for row in (*wanted.window, *self.claimed)], now)
-            claimed, taking, persons_at = self._take(session, wanted.room, now)
+            chosen, persons_at = self._choose(session, wanted.room, grant, self.gate.look(session, now=now), now)
+            taking = chosen.taking
             self.mailer.load(session, [*wanted.window, *taking])
             looked_at, ids = self.ticks(), [row.id for row in taking]
             look = ledger.begin(session, [*ids, *wanted.again], worker=self.worker, now=now, lease=self.leases.sending)
@@ -92,36 +100,44 @@ class Books:
                 ledger.give_back(session, lost, worker=self.worker, now=now)  # if its lease has run out, and nobody took it
             if wanted.renew:
                 self._renew(session, wanted.renew, now)
-        self._in_doubt, self.claimed, self._persons_at = False, claimed, persons_at
+        self._in_doubt, self.claimed, self._persons_at = False, chosen.kept, persons_at
         self.skipped += len(look.skipped)
         begun = [row for row in taking if row.id in look.owed]
-        return Exchanged(begun, look.owed, wanted.room > 0 and not taking, looked_at, now + self.leases.begin_within)
+        self.gate.begun(begun, grant, now=now)
+        return Exchanged(
+            begun, look.owed, chosen.nothing_left, chosen.at_once, looked_at, begin_by=now + self.leases.begin_within
+        )
 
-    def _take(self, session: Session, room: int, now: datetime) -> tuple[deque[Claimed], list[Claimed], float | None]:
-        """Return what stays claimed, what is taken of it, and when persons were last looked for."""
-        claimed, taking, persons_at = self.claimed.copy(), list[Claimed](), self._persons_at
+    def _choose(
+        self, session: Session, room: int, grant: Grant | None, paused: Pauses, now: datetime
+    ) -> tuple[Chosen, float | None]:
+        """Return what is taken of the claimed and what stays, and when persons were last looked for; put off what must wait."""
+        claimed, persons_at = self.claimed.copy(), self._persons_at
         if room <= 0:
-            return claimed, taking, persons_at
+            return Chosen(kept=claimed), persons_at
         tick = self.ticks()
         if persons_at is None or tick - persons_at >= self.persons_every or not claimed:
-            taking += self._claim(session, Lane.PERSON, room, now)
+            claimed.extendleft(reversed(self._claim(session, Lane.PERSON, room, now)))
             persons_at = tick
-        if len(claimed) < room - len(taking):
+        if len(claimed) - self.gate.blocked < room:
             claimed.extend(self._claim(session, Lane.LIST, self.batch, now))
-        while claimed and len(taking) < room:
-            taking.append(claimed.popleft())
-        return claimed, taking, persons_at
+        chosen = self.gate.choose(claimed, room, grant, paused, now=now)
+        pauses.put_off(session, chosen.waits, worker=self.worker, now=now)
+        return chosen, persons_at
 
     @stamina.retry(on=_AWAY, attempts=None, timeout=PATIENCE)
     def leave(self, outcomes: Sequence[Outcome] = (), in_air: Sequence[int] = ()) -> None:
         """Record the outcomes and give back all that stands under our name but what is in the air; its lease is renewed."""
+        self.gate.ended(outcomes, now=self.clock())
         with self.sessions.begin() as session:
             session.connection()
             now = self.clock()
             ledger.record(session, outcomes, worker=self.worker, now=now)
+            self.gate.look(session, now=now)
             self._reconcile(session, in_air, now)
             if in_air:
                 self._renew(session, in_air, now)
+        self.gate.written()
         self.claimed.clear()
 
     def _claim(self, session: Session, lane: Lane, limit: int, now: datetime) -> list[Claimed]:

@@ -166,6 +166,8 @@ class Brakes:
             at.hard = Window(self.limits.recipients)
 
     def _stop(self, scope: PauseScope, key: str, length: timedelta | None, cause: str) -> None:
+        if not key:
+            return  # files are no relay
         before = self._due.get((scope, key))
         if before is not None and (before.length is None or (length is not None and length <= before.length)):
             return

@@ -24,7 +24,7 @@ from newsletter.deliveries.books import PERSONS_EVERY, Books, Exchanged, Wanted
 from newsletter.deliveries.journal import Journal, JournalFull
 from newsletter.deliveries.ledger import LEASES, Claimed, Leases, Outcome
 from newsletter.deliveries.mailer import Mailer
-from newsletter.deliveries.outcomes import outcome_of
+from newsletter.deliveries.outcomes import outcome_of, verdict_of
 from newsletter.errors import NewsletterError, RelayUnavailable, Reply
 from newsletter.lifecycle import DeliveryEvent
 from newsletter.mail.headers import needs_smtputf8
@@ -50,7 +50,22 @@ class Way(Protocol):
         """
 
 
-OpenWay = Callable[[Feed, Callable[[Exception], None]], Way]
+class OpenWay(Protocol):
+    """Opens a way out."""
+
+    @property
+    def name(self) -> str:
+        """The relay's, as pauses and limits know it; empty where it is no relay."""
+
+    @property
+    def connections(self) -> int:
+        """How many it opens at most."""
+
+    def narrowed(self, connections: int) -> "OpenWay":
+        """Return the same way with no more connections than these."""
+
+    def __call__(self, feed: Feed, troubled: Callable[[Exception], None]) -> Way:
+        """Open it, within an event loop."""
 
 
 @dataclass(frozen=True)
@@ -159,12 +174,17 @@ class Engine:
         taken = self._taken[parcel.id]
         if taken.begun:
             self.journal.ended(parcel.id, answer.reply)
-        self._end(taken, taken.outcome or outcome_of(parcel.id, answer, attempts=taken.row.attempts))
+        if taken.outcome is None:
+            verdict = verdict_of(answer, attempts=taken.row.attempts)
+            self.books.gate.note(taken.row, verdict, answer.reply)
+            taken.outcome = outcome_of(parcel.id, verdict, answer.reply)
+        self._end(taken, taken.outcome)
 
     def troubled(self, error: Exception) -> None:
         """Hear that the relay sent us away: this drain ends, the next one tries again. Any other error breaks it off."""
         if isinstance(error, RelayUnavailable):
             log.warning("relay_unavailable", error=str(error))
+            self.books.gate.troubled(error.reply)
             self._relay = self._relay or error
             self.report.relay_away = str(self._relay)
             self._closing = True
@@ -265,7 +285,8 @@ class Engine:
             way.wake()
         if found.nothing_left and not self._taken and not self._outcomes:
             return False
-        await self._pause()
+        if not found.at_once:
+            await self._pause()
         return True
 
     def _wanted(self) -> Wanted:

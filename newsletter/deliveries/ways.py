@@ -2,10 +2,11 @@
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import dataclass, replace
 
 import structlog
 
-from newsletter.deliveries.engine import OpenWay, Way
+from newsletter.deliveries.engine import Way
 from newsletter.errors import AnswerLost, Deferred, NewsletterError, Refused, RelayUnavailable, Reply, TransportError
 from newsletter.mail.smtp import Answer, Feed, Kind, Parcel, Pool, Relay
 from newsletter.mail.transports import OutgoingMessage, Transport
@@ -19,32 +20,64 @@ _KINDS: tuple[tuple[type[TransportError], Kind], ...] = (
 )
 
 
-def over(relay: Relay, *, connections: int) -> OpenWay:
-    """Return the way over up to so many connections to a relay.
+def over(relay: Relay, *, connections: int) -> "Over":
+    """Return the way over up to so many connections to a relay."""
+    return Over(relay, connections)
+
+
+def through(transport: Transport) -> "Through":
+    """Return the way through a blocking transport, one message at a time."""
+    return Through(transport)
+
+
+@dataclass(frozen=True)
+class Over:
+    """Opens the way over connections to a relay.
 
     A relay that refuses a connection while others carry mail is not away: it may take no more of them at once.
     """
 
-    def open_way(feed: Feed, troubled: Callable[[Exception], None]) -> Way:
+    relay: Relay
+    connections: int
+
+    @property
+    def name(self) -> str:
+        """The relay's, as pauses and limits know it."""
+        return self.relay.name
+
+    def narrowed(self, connections: int) -> "Over":
+        """Return the same way with fewer connections."""
+        return replace(self, connections=min(connections, self.connections))
+
+    def __call__(self, feed: Feed, troubled: Callable[[Exception], None]) -> Way:
+        """Open it."""
+
         def hear(error: Exception) -> None:
             if isinstance(error, RelayUnavailable) and pool.open:
                 log.warning("connection_refused", error=str(error), open=pool.open)
             else:
                 troubled(error)
 
-        pool = Pool(relay, feed, connections=connections, troubled=hear)
+        pool = Pool(self.relay, feed, connections=self.connections, troubled=hear)
         return pool
 
-    return open_way
 
+@dataclass(frozen=True)
+class Through:
+    """Opens the way through a blocking transport, which is no relay: it has no name, and nothing pauses or limits it."""
 
-def through(transport: Transport) -> OpenWay:
-    """Return the way through a blocking transport, one message at a time."""
+    transport: Transport
+    name: str = ""
+    connections: int = 1
 
-    def open_way(feed: Feed, troubled: Callable[[Exception], None]) -> Way:
-        return _Through(transport, feed, troubled)
+    def narrowed(self, connections: int) -> "Through":
+        """Return the same: it is one message at a time anyway."""
+        del connections
+        return self
 
-    return open_way
+    def __call__(self, feed: Feed, troubled: Callable[[Exception], None]) -> Way:
+        """Open it."""
+        return _Through(self.transport, feed, troubled)
 
 
 class _Through:
