@@ -8,6 +8,7 @@ from sqlalchemy import select, update
 from sqlmodel import Session, col
 
 from newsletter import db
+from newsletter.errors import Conflict, NotFound
 from newsletter.models import Alarm
 
 
@@ -38,3 +39,22 @@ def close(session: Session, key: str, *, now: datetime) -> None:
 def open_alarms(session: Session) -> Sequence[Alarm]:
     """Return the alarms that are open, the oldest first."""
     return session.scalars(select(Alarm).where(col(Alarm.closed_at).is_(None)).order_by(col(Alarm.opened_at))).all()
+
+
+def listing(session: Session, *, before_id: int | None = None, limit: int = 50) -> Sequence[Alarm]:
+    """Return up to `limit` alarms, open or closed, the newest first, of those older than `before_id`."""
+    rows = select(Alarm).order_by(col(Alarm.id).desc()).limit(limit)
+    if before_id is not None:
+        rows = rows.where(col(Alarm.id) < before_id)
+    return session.scalars(rows).all()
+
+
+def dismiss(session: Session, alarm_id: int, *, now: datetime) -> Alarm:
+    """Close an alarm by hand; trouble that comes again is a new one. Raises NotFound, Conflict for one that is closed."""
+    alarm = session.get(Alarm, alarm_id)
+    if alarm is None:
+        raise NotFound(f"There is no alarm {alarm_id}.", hint="`newsletter alarms` shows those that are open.")
+    if alarm.closed_at is not None:
+        raise Conflict(f"Alarm {alarm_id} was closed at {alarm.closed_at:%Y-%m-%d %H:%M} UTC.")
+    alarm.closed_at = now
+    return alarm

@@ -1,10 +1,12 @@
 from datetime import timedelta
 from threading import Thread
 
+import pytest
 from factories import NOW
 
 from newsletter import alarms
 from newsletter.alarms import Cause
+from newsletter.errors import Conflict, NotFound
 from newsletter.models import Alarm
 
 CAUSE = Cause("source:sample:2024-03-14", "sample could not be read", "it did not answer")
@@ -61,3 +63,30 @@ def test_an_alarm_raised_by_several_at_once_is_new_to_one(sessions, make):
 
     assert sorted(new) == [False, False, False, True]
     assert [row.times for row in make.all(Alarm)] == [4]
+
+
+def test_an_alarm_closed_by_hand_stays_closed_until_the_trouble_comes_again(sessions, make):
+    _raise(sessions)
+    with sessions.begin() as session:
+        assert alarms.dismiss(session, 1, now=NOW).subject == CAUSE.subject
+    with sessions.read() as session:
+        assert alarms.open_alarms(session) == []
+
+    assert _raise(sessions, now=NOW + timedelta(hours=1))
+
+    with sessions.read() as session:
+        assert [row.id for row in alarms.listing(session)] == [2, 1]
+        assert [row.id for row in alarms.listing(session, before_id=2)] == [1]
+
+
+def test_an_alarm_that_is_none_or_closed_cannot_be_closed(sessions, make):
+    _raise(sessions)
+    with sessions.begin() as session, pytest.raises(NotFound, match="no alarm 7"):
+        alarms.dismiss(session, 7, now=NOW)
+    with sessions.begin() as session:
+        alarms.dismiss(session, 1, now=NOW)
+
+    with sessions.begin() as session, pytest.raises(Conflict, match="was closed at 2024-03-15 00:05 UTC"):
+        alarms.dismiss(session, 1, now=NOW + timedelta(hours=1))
+
+    assert make.all(Alarm)[0].closed_at == NOW

@@ -308,7 +308,7 @@ def test_what_ended_of_late_is_counted_by_newsletter(sessions, make, newsletter,
 
     with sessions.read() as session:
         found = control.ended_since(session, NOW - 24 * HOUR)
-        held = control.held(session)
+        held = control.held(session, since=NOW - 24 * HOUR)
 
     assert found == {
         (newsletter.id, DeliveryStatus.SENT): 2,

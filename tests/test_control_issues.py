@@ -49,7 +49,7 @@ def test_what_servers_last_said_is_shown_the_latest_first(sessions, make, newsle
             ledger.record(session, [outcome], worker="one", now=NOW + timedelta(minutes=minutes))
 
     with sessions.read() as session:
-        shown = issue_control.show(session, session.merge(issue, load=False))
+        shown = issue_control.show(session, session.merge(issue, load=False), now=NOW)
 
     assert [row.delivery for row in shown.words] == ids[::-1]
     assert (shown.words[0].reply, shown.words[0].server) == ("rcpt: 550 5.1.1 no such user", "mx.example.org")

@@ -5,7 +5,7 @@ import sys
 import typer
 
 from newsletter import __version__
-from newsletter.cli import days, dkim, newsletters, people, running
+from newsletter.cli import control, days, deliveries, dkim, issues, newsletters, people, running
 from newsletter.errors import DatabaseError, NewsletterError
 
 app = typer.Typer(
@@ -21,6 +21,9 @@ app = typer.Typer(
 running.register(app)
 newsletters.register(app)
 days.register(app)
+issues.register(app)
+deliveries.register(app)
+control.register(app)
 people.register(app)
 dkim.register(app)
 

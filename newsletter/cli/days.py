@@ -13,23 +13,24 @@ Slugs = Annotated[
     list[str] | None, typer.Option("--newsletter", "-n", help="Only this newsletter; may be given again.", show_default=False)
 ]
 Weekly = Annotated[bool, typer.Option("--weekly", help="The week that holds DAY, for a weekly digest.")]
+Now = Annotated[bool, typer.Option("--now", help="Make its mails due at once, whatever hour they are for.")]
 _PANEL = "The day, step by step"
 
 
 def register(app: typer.Typer) -> None:
     """Add the commands to the application."""
-    for command in (run, collect, assemble, publish, send, issues):
+    for command in (run, collect, assemble, publish, send):
         app.command(rich_help_panel=_PANEL)(command)
     app.command("import", rich_help_panel="Documents")(import_)
     app.command(rich_help_panel="Documents")(export)
     app.command(rich_help_panel="Documents")(preview)
 
 
-def run(day: Day, newsletter: Slugs = None, weekly: Weekly = False) -> None:
-    """Do the whole DAY: collect, summarise, assemble, publish and send, now."""
+def run(day: Day, newsletter: Slugs = None, weekly: Weekly = False, now: Now = False) -> None:
+    """Do the whole DAY: collect, summarise, assemble, publish, and send what is due."""
     from newsletter.cli import steps
 
-    steps.run(say.settings(), day.date(), newsletter or [], weekly=weekly)
+    steps.run(say.settings(), day.date(), newsletter or [], weekly=weekly, at_once=now)
 
 
 def collect(day: Day, newsletter: Slugs = None) -> None:
@@ -43,14 +44,16 @@ def assemble(day: Day, newsletter: Slugs = None, weekly: Weekly = False) -> None
     """Choose and order DAY's papers, summarise them, and render the issue."""
     from newsletter.cli import steps
 
-    steps.assemble(steps.open_work(say.settings(), newsletter or []), day.date(), weekly=weekly)
+    work = steps.of_cadence(steps.open_work(say.settings(), newsletter or []), weekly=weekly)
+    steps.conclude(steps.assemble(work, day.date(), weekly=weekly))
 
 
-def publish(day: Day, newsletter: Slugs = None, weekly: Weekly = False) -> None:
+def publish(day: Day, newsletter: Slugs = None, weekly: Weekly = False, now: Now = False) -> None:
     """Queue DAY's issue for every subscriber who has not got it yet."""
     from newsletter.cli import steps
 
-    steps.publish(steps.open_work(say.settings(), newsletter or []), day.date(), weekly=weekly)
+    work = steps.of_cadence(steps.open_work(say.settings(), newsletter or []), weekly=weekly)
+    steps.conclude(steps.publish(work, day.date(), weekly=weekly, at_once=now))
 
 
 def send() -> None:
@@ -58,21 +61,6 @@ def send() -> None:
     from newsletter.cli import steps
 
     steps.send(steps.open_work(say.settings(), [], or_none=True))
-
-
-def issues(newsletter: Slugs = None, as_json: Annotated[bool, typer.Option("--json", help="For scripts.")] = False) -> None:
-    """List the latest issues, with what became of their deliveries."""
-    from newsletter.cli import steps
-
-    rows = steps.latest_issues(steps.open_work(say.settings(), newsletter or [], or_none=True))
-    if as_json:
-        say.as_json(rows)
-        return
-    say.table(
-        ("newsletter", "issue", "status", "papers", "deliveries", "reason"),
-        [(row["newsletter"], row["issue"], row["status"], row["papers"], row["summary"], row["reason"]) for row in rows],
-        empty="There is no issue yet.",
-    )
 
 
 def export(

@@ -3,11 +3,16 @@
 import getpass
 import json
 from collections.abc import Iterable, Sequence
+from dataclasses import fields, is_dataclass
+from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, Any
+from zoneinfo import ZoneInfo
 
 import typer
 
-if TYPE_CHECKING:  # `--help` reads no settings
+if TYPE_CHECKING:  # `--help` reads no settings and draws no table
+    from rich.text import Text
+
     from newsletter.config import Settings
 
 
@@ -21,17 +26,51 @@ def settings() -> "Settings":
 
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[Any]], *, empty: str = "There is nothing yet.") -> None:
-    """Print rows as a table, or a sentence where there are none."""
+    """Print rows as a table, or a sentence where there are none. Cells are plain text, or `good` and `bad` words."""
     from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
 
-    drawn = Table(*columns, box=None, pad_edge=False, header_style="bold")
+    drawn = Table(box=None, pad_edge=False, header_style="bold")
+    for column in columns:
+        drawn.add_column(column, overflow="fold")  # an address cut short is of no use
     for row in rows:
-        drawn.add_row(*(str(cell) for cell in row))
+        drawn.add_row(*(cell if isinstance(cell, Text) else Text(str(cell)) for cell in row))
     if drawn.row_count:
-        Console().print(drawn)
+        Console(highlight=False).print(drawn)
     else:
         typer.echo(empty)
+
+
+def good(words: str) -> "Text":
+    """Return words in green; they must say so without the colour, too."""
+    from rich.text import Text
+
+    return Text(words, style="green")
+
+
+def bad(words: str) -> "Text":
+    """Return words in red; they must say so without the colour, too."""
+    from rich.text import Text
+
+    return Text(words, style="bold red")
+
+
+def moment(when: datetime | None, *, zone: str = "UTC") -> str:
+    """Return a time to the minute with its zone, "–" for none."""
+    if when is None:
+        return "–"
+    return f"{when.astimezone(ZoneInfo(zone)):%Y-%m-%d %H:%M} {zone}"
+
+
+def short(when: datetime | None) -> str:
+    """Return a time in UTC for a column that says so, to the minute."""
+    return f"{when.astimezone(UTC):%m-%d %H:%M}" if when else "–"
+
+
+def mails(number: int) -> str:
+    """Return how many mails, in words."""
+    return "1 mail" if number == 1 else f"{number} mails"
 
 
 def person() -> str:
@@ -42,6 +81,14 @@ def person() -> str:
         return "operator"
 
 
-def as_json(value: Any) -> None:  # noqa: ANN401 -- whatever JSON holds
-    """Print a value for scripts."""
-    typer.echo(json.dumps(value, ensure_ascii=False, indent=2))
+def as_json(value: Any) -> None:  # noqa: ANN401 -- whatever JSON holds, and dataclasses of it
+    """Print a value for scripts: times as ISO 8601, words of enumerations, fields of dataclasses."""
+    typer.echo(json.dumps(value, ensure_ascii=False, indent=2, default=_plain))
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, date):
+        return value.isoformat()
+    if is_dataclass(value) and not isinstance(value, type):
+        return {field.name: getattr(value, field.name) for field in fields(value)}
+    raise TypeError(f"{value!r} is nothing for scripts")

@@ -1,10 +1,11 @@
 """The stages of a day as a person runs them: the same functions as the clock's, with words and progress."""
 
 import signal
+import traceback
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
-from datetime import date, timedelta
+from dataclasses import dataclass, field, replace
+from datetime import date, datetime, timedelta
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -14,10 +15,11 @@ from sqlalchemy import func, select
 from sqlmodel import col
 
 from newsletter import deliveries, issues, newsletters, papers, pipeline, schedule, wiring
+from newsletter.cli import say
 from newsletter.config import Settings
 from newsletter.db import Sessions
-from newsletter.deliveries import DrainReport
-from newsletter.errors import NewsletterError, NotFound, SourceUnavailable
+from newsletter.deliveries import DrainReport, control
+from newsletter.errors import BadInput, NewsletterError, NotFound, SourceUnavailable
 from newsletter.lifecycle import IssueStatus
 from newsletter.models import Cadence, CollectionStatus, Delivery, Issue, IssuePaper, Newsletter
 from newsletter.sources import documents
@@ -33,6 +35,7 @@ class Work:
     settings: Settings
     sessions: Sessions
     newsletters: tuple[Newsletter, ...]
+    troubled: list[str] = field(default_factory=list)  # the slugs of those that something went wrong with
 
 
 def open_work(settings: Settings, slugs: Sequence[str], *, or_none: bool = False) -> Work:
@@ -48,38 +51,102 @@ def open_work(settings: Settings, slugs: Sequence[str], *, or_none: bool = False
     return Work(settings, sessions, tuple(chosen))
 
 
-def run(settings: Settings, day: date, slugs: Sequence[str], *, weekly: bool) -> None:
-    """Do all stages of a day."""
-    work = open_work(settings, slugs)
-    collect(work, day)
-    assemble(work, day, weekly=weekly)
-    publish(work, day, weekly=weekly)
+def run(settings: Settings, day: date, slugs: Sequence[str], *, weekly: bool, at_once: bool) -> None:
+    """Do all stages of a day, for each newsletter as far as it goes; raises NewsletterError in the end where one had trouble."""
+    work = of_cadence(open_work(settings, slugs), weekly=weekly)
+    work = _readable(work, collect(work, day))
+    work = assemble(work, day, weekly=weekly)
+    work = publish(work, day, weekly=weekly, at_once=at_once)
     send(work)
+    conclude(work)
 
 
-def collect(work: Work, day: date) -> None:
-    """Read each source once; raises SourceUnavailable when none could be read."""
+def of_cadence(work: Work, *, weekly: bool) -> Work:
+    """Pass over the newsletters that have no weekly digest; raises BadInput where none is left."""
+    cadence = _cadence(weekly=weekly)
+    chosen = tuple(newsletter for newsletter in work.newsletters if cadence in newsletter.cadences)
+    for newsletter in work.newsletters:
+        if newsletter not in chosen:
+            typer.echo(f"{newsletter.slug} has no {cadence.value} digest: passed over.")
+    if not chosen:
+        raise BadInput(
+            f"None of them has a {cadence.value} digest.", hint="Offer one: `newsletter newsletters edit SLUG --weekly`."
+        )
+    return replace(work, newsletters=chosen)
+
+
+def _each(work: Work, do: Callable[[Newsletter], None]) -> Work:
+    """Do something for each newsletter and return the work on those it went well for.
+
+    What goes wrong with one of several is said at once and does not stop the others.
+    """
+    if len(work.newsletters) == 1 and not work.troubled:
+        do(work.newsletters[0])
+        return work
+    went_well = []
+    for newsletter in work.newsletters:
+        try:
+            do(newsletter)
+        except Exception as error:  # noqa: BLE001 -- whatever one newsletter meets, the others are not to blame
+            work.troubled.append(newsletter.slug)
+            _say_trouble(newsletter, error)
+        else:
+            went_well.append(newsletter)
+    return replace(work, newsletters=tuple(went_well))
+
+
+def _say_trouble(newsletter: Newsletter, error: Exception) -> None:
+    if not isinstance(error, NewsletterError):
+        traceback.print_exception(error)
+    typer.secho(f"{newsletter.slug}: {error}", fg=typer.colors.RED, err=True)
+    if isinstance(error, NewsletterError) and error.hint:
+        typer.echo(f"  {error.hint}", err=True)
+
+
+def conclude(work: Work) -> None:
+    """Raise NewsletterError where a newsletter had trouble: the others are done by now."""
+    if work.troubled:
+        raise NewsletterError(
+            f"There was trouble with {', '.join(work.troubled)}, as said above.",
+            hint="The others are done. Mend it and repeat the command: nothing is done twice.",
+        )
+
+
+def collect(work: Work, day: date) -> set[str]:
+    """Read each source once and return those that failed; raises SourceUnavailable when none could be read."""
     names = sorted({name for newsletter in work.newsletters for name in newsletter.sources})
-    failed = []
+    failed = set()
     for name in names:
         with _busy(f"Reading {name}"):
             record = pipeline.collect(work.sessions, partial(wiring.source_of, work.settings), name, day, now=utcnow())
         if record.status is CollectionStatus.FAILED:
-            failed.append(record.error)
+            failed.add(name)
             typer.secho(f"{name}: {record.error}", fg=typer.colors.RED, err=True)
             continue
         typer.echo(f"{name} lists {record.papers} papers on {day}.")
         for problem in record.problems:
             typer.secho(f"  passed over: {problem}", fg=typer.colors.YELLOW, err=True)
-    if failed and len(failed) == len(names):
+    if len(failed) == len(names):
         raise SourceUnavailable(f"No source could be read for {day}.", hint="Nothing is lost: run it again later.")
+    return failed
 
 
-def assemble(work: Work, day: date, *, weekly: bool) -> None:
-    """Assemble and freeze the issue of each newsletter."""
+def _readable(work: Work, failed: set[str]) -> Work:
+    """Leave out the newsletters of which no source could be read: their issue would be called empty."""
+
+    def check(newsletter: Newsletter) -> None:
+        if failed.issuperset(newsletter.sources):
+            raise SourceUnavailable("None of its sources could be read.", hint="Nothing is lost: run it again later.")
+
+    return _each(work, check)
+
+
+def assemble(work: Work, day: date, *, weekly: bool) -> Work:
+    """Assemble and freeze the issue of each newsletter; return the work on those it went well for."""
     cadence = _cadence(weekly=weekly)
     summarisers, links = wiring.summarisers_of(work.settings), wiring.links_of(work.settings)
-    for newsletter in work.newsletters:
+
+    def one(newsletter: Newsletter) -> None:
         issue = pipeline.assemble(work.sessions, newsletter.id, cadence, day, now=utcnow())
         if issue.status is IssueStatus.DRAFT:
             with _busy(f"Summarising and rendering {newsletter.slug}"):
@@ -87,19 +154,35 @@ def assemble(work: Work, day: date, *, weekly: bool) -> None:
         name = schedule.name_of(cadence, issue.first_day)
         typer.echo(f"{newsletter.slug} {name}: {issue.status.value}. {issue.reason or issue.subject}")
 
+    return _each(work, one)
 
-def publish(work: Work, day: date, *, weekly: bool) -> None:
-    """Queue the issue of each newsletter that has one."""
-    for newsletter in work.newsletters:
+
+def publish(work: Work, day: date, *, weekly: bool, at_once: bool) -> Work:
+    """Queue the issue of each newsletter that has one, due at once if so wanted; return the work on those it went well for."""
+    cadence = _cadence(weekly=weekly)
+    name = schedule.name_of(cadence, issues.period_of(cadence, day).first_day)
+
+    def one(newsletter: Newsletter) -> None:
         with work.sessions.begin() as session:
-            cadence = _cadence(weekly=weekly)
-            name = schedule.name_of(cadence, issues.period_of(cadence, day).first_day)
             issue = issues.find(session, newsletter, name)
             if issue.status is IssueStatus.EMPTY:
                 typer.echo(f"{newsletter.slug} {name}: nothing to publish. {issue.reason}")
-                continue
-            queued = issues.publish(session, issue.id, now=utcnow())
-        typer.echo(f"{newsletter.slug} {name}: queued {queued} deliveries.")
+                return
+            now = utcnow()
+            queued = issues.publish(session, issue.id, now=now)
+            if at_once:
+                control.make_due(session, issue.id, now=now)
+            due = control.first_due(session, issue.id)
+        typer.echo(f"{newsletter.slug} {name}: queued {queued} deliveries{_when(due, newsletter.zone, queued)}.")
+
+    return _each(work, one)
+
+
+def _when(due: datetime | None, zone: str, queued: int) -> str:
+    """Say when the first of what waits is due, unless it is due now."""
+    if due is None or due <= utcnow():
+        return ""
+    return (", due from " if queued else "; what waits is due from ") + say.moment(due, zone=zone) + " (--now: at once)"
 
 
 def send(work: Work) -> None:

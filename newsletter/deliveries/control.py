@@ -9,9 +9,11 @@ from typing import Any
 from sqlalchemy import ColumnElement, Select, and_, case, exists, func, or_, select, text, update
 from sqlmodel import Session, col
 
+from newsletter.deliveries import pauses
 from newsletter.deliveries.outbox import PERSON_GIVES_UP
+from newsletter.deliveries.pauses import Stop
 from newsletter.deliveries.verdicts import judge
-from newsletter.errors import Conflict, NotFound, Reply
+from newsletter.errors import BadInput, Conflict, NotFound, Reply
 from newsletter.lifecycle import (
     DeliveryEvent,
     DeliveryStatus,
@@ -22,7 +24,7 @@ from newsletter.lifecycle import (
     advance_issue,
     before,
 )
-from newsletter.models import Bounce, Delivery, Issue, Lane, Newsletter, Subscriber, Subscription, Suppression
+from newsletter.models import Bounce, Delivery, Issue, Lane, Newsletter, Pause, PauseScope, Subscriber, Subscription, Suppression
 
 MOST = 100_000  # nobody waits for an exact count of more
 NO_ADDRESS = judge(Reply(550, "5.1.1", "", "", "rcpt")).reason
@@ -325,6 +327,42 @@ def ended_since(session: Session, since: datetime) -> dict[tuple[int | None, Del
     return {(newsletter_id, status): number for newsletter_id, status, number in session.execute(rows)}
 
 
-def held(session: Session) -> int:
-    """Return how many deliveries wait for the operator's word."""
-    return session.scalar(select(func.count()).select_from(Delivery).where(_HELD)) or 0
+def held(session: Session, since: datetime) -> int:
+    """Return how many deliveries wait for the operator's word that came to it since then."""
+    rows = select(func.count()).select_from(Delivery).where(_HELD, col(Delivery.updated_at) > since)
+    return session.scalar(rows) or 0
+
+
+def pause(session: Session, issue_id: int, decision: Decision, *, until: datetime | None, now: datetime) -> None:
+    """Let an issue wait until a time, or until somebody lets it go on.
+
+    Raises BadInput for a time that is over, Conflict for an issue of which nothing is to come.
+    """
+    issue = session.get_one(Issue, issue_id)
+    if issue.status in {IssueStatus.EMPTY, IssueStatus.SENT, IssueStatus.CANCELLED}:
+        raise Conflict(f"The issue of {issue.first_day} is {issue.status.value}: there is nothing to pause.")
+    if until is not None and until <= now:
+        raise BadInput(f"{until:%Y-%m-%d %H:%M} UTC is over.", hint="Name a time to come, in UTC.")
+    pauses.pause(session, Stop(PauseScope.ISSUE, str(issue_id), decision.about("Paused") + ".", until), now=now)
+
+
+def go_on(session: Session, issue_id: int, *, now: datetime) -> bool:
+    """End the pause of an issue and make due what waited; return whether there was one."""
+    return pauses.resume(session, PauseScope.ISSUE, str(issue_id), now=now)
+
+
+def paused(session: Session, *, now: datetime) -> Sequence[Pause]:
+    """Return what is paused now: relays, domains, issues; the oldest pause first."""
+    holding = (col(Pause.closed_at).is_(None), or_(col(Pause.until).is_(None), col(Pause.until) > now))
+    return session.scalars(select(Pause).where(*holding).order_by(col(Pause.id))).all()
+
+
+def lift(session: Session, pause_id: int, *, now: datetime) -> Pause:
+    """End a pause and make due what it put off. Raises NotFound, Conflict for one that is over."""
+    row = session.get(Pause, pause_id)
+    if row is None:
+        raise NotFound(f"There is no pause {pause_id}.", hint="`newsletter pauses` shows those that there are.")
+    if row.closed_at is not None:
+        raise Conflict(f"Pause {pause_id} was over at {row.closed_at:%Y-%m-%d %H:%M} UTC.")
+    pauses.resume(session, row.scope, row.key, now=now)
+    return row

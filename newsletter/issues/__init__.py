@@ -1,6 +1,6 @@
 """Issues: chosen, ordered, frozen, published. Every step can be repeated; a doubled or late one changes nothing."""
 
-from newsletter.issues.assembling import Candidate, assemble, due_periods, period_of, select_papers
+from newsletter.issues.assembling import Candidate, assemble, cutoff_of, due_periods, period_of, select_papers, untried_periods
 from newsletter.issues.freezing import digest_of, freeze
 from newsletter.issues.publishing import cancel, finish, publish
 from newsletter.issues.records import archive, export, find, page, waiting
@@ -10,6 +10,7 @@ __all__ = [
     "archive",
     "assemble",
     "cancel",
+    "cutoff_of",
     "digest_of",
     "due_periods",
     "export",
@@ -20,5 +21,6 @@ __all__ = [
     "period_of",
     "publish",
     "select_papers",
+    "untried_periods",
     "waiting",
 ]

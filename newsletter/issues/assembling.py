@@ -46,6 +46,12 @@ def due_periods(session: Session, newsletter: Newsletter, cadence: Cadence, *, n
 
     A period is due when its cut-off has passed, all its sources were read since, and no issue has been tried for it.
     """
+    untried = untried_periods(session, newsletter, cadence, now=now)
+    return [period for period in untried if _closed(session, newsletter, period, now=now)]
+
+
+def untried_periods(session: Session, newsletter: Newsletter, cadence: Cadence, *, now: datetime) -> list[Period]:
+    """Return the periods of the last days, the current one included, that no issue has been tried for, oldest first."""
     first = max((now - CATCH_UP).date(), newsletter.created_at.date())
     if cadence is Cadence.WEEKLY:
         first -= timedelta(days=6)
@@ -53,8 +59,12 @@ def due_periods(session: Session, newsletter: Newsletter, cadence: Cadence, *, n
     periods = {period for period in periods if period.last_day >= newsletter.created_at.date()}
     wanted = (Issue.newsletter_id == newsletter.id, Issue.cadence == cadence, col(Issue.first_day) >= first - LATE)
     tried = set(session.scalars(select(col(Issue.first_day)).where(*wanted)))  # type: ignore[arg-type]  # comparisons of columns
-    open_periods = sorted((period for period in periods if period.first_day not in tried), key=lambda period: period.first_day)
-    return [period for period in open_periods if _closed(session, newsletter, period, now=now)]
+    return sorted((period for period in periods if period.first_day not in tried), key=lambda period: period.first_day)
+
+
+def cutoff_of(newsletter: Newsletter, period: Period) -> datetime:
+    """Return from when on a period's issue may be made."""
+    return schedule.start_of(period.last_day) + timedelta(hours=newsletter.cutoff_hours)
 
 
 def _closed(session: Session, newsletter: Newsletter, period: Period, *, now: datetime) -> bool:
@@ -62,7 +72,7 @@ def _closed(session: Session, newsletter: Newsletter, period: Period, *, now: da
 
     A source that keeps failing is waited for, then left out: what it lists comes late, in the next issue.
     """
-    cutoff = schedule.start_of(period.last_day) + timedelta(hours=newsletter.cutoff_hours)
+    cutoff = cutoff_of(newsletter, period)
     if now < cutoff:
         return False
     read = select(col(Collection.source)).where(

@@ -13,7 +13,7 @@ from newsletter.deliveries.mailer import TEST_OF
 from newsletter.errors import Conflict, Reply
 from newsletter.issues.publishing import cancel
 from newsletter.lifecycle import DeliveryStatus
-from newsletter.models import Delivery, DeliveryKind, Issue, IssuePaper, Newsletter, Paper, Subscriber, Summary
+from newsletter.models import Delivery, DeliveryKind, Issue, IssuePaper, Newsletter, Paper, PauseScope, Subscriber, Summary
 from newsletter.subscribers import Address, Policy, suppression_of
 
 
@@ -51,6 +51,14 @@ class Words:
 
 
 @dataclass(frozen=True)
+class Waiting:
+    """Why an issue is paused, and until when; None: until somebody resumes it."""
+
+    until: datetime | None
+    cause: str
+
+
+@dataclass(frozen=True)
 class View:
     """An issue with all that an operator asks of it."""
 
@@ -61,6 +69,7 @@ class View:
     status: str
     reason: str
     subject: str
+    pause: Waiting | None
     stages: Stages
     papers: tuple[Placed, ...]
     deliveries: tuple[Group, ...]
@@ -75,7 +84,7 @@ class Cancelled:
     skipped: int  # what waited; the few that workers hold are skipped at their last look
 
 
-def show(session: Session, issue: Issue) -> View:
+def show(session: Session, issue: Issue, *, now: datetime) -> View:
     """Return an issue's stages, papers and deliveries, and what servers last said that was not yes."""
     return View(
         newsletter=session.get_one(Newsletter, issue.newsletter_id).slug,
@@ -85,6 +94,7 @@ def show(session: Session, issue: Issue) -> View:
         status=issue.status.value,
         reason=issue.reason,
         subject=issue.subject,
+        pause=_pause(session, issue, now),
         stages=Stages(
             issue.created_at, issue.frozen_at, issue.published_at, control.first_due(session, issue.id), issue.finished_at
         ),
@@ -92,6 +102,11 @@ def show(session: Session, issue: Issue) -> View:
         deliveries=tuple(control.groups(session, issue.id)),
         words=tuple(_words(row) for row in control.last_words(session, issue.id)),
     )
+
+
+def _pause(session: Session, issue: Issue, now: datetime) -> Waiting | None:
+    rows = (row for row in control.paused(session, now=now) if (row.scope, row.key) == (PauseScope.ISSUE, str(issue.id)))
+    return next((Waiting(row.until, row.cause) for row in rows), None)
 
 
 def _papers(session: Session, issue: Issue) -> tuple[Placed, ...]:
