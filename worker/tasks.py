@@ -12,11 +12,12 @@ from typing import Any
 import structlog
 from celery.signals import worker_ready
 
-from newsletter import deliveries, issues, pipeline, summaries, wiring
+from newsletter import deliveries, issues, pipeline, summaries, watch, wiring
 from newsletter.config import UnknownPolicy
 from newsletter.db import Sessions
-from newsletter.deliveries import Journal, Mailer
+from newsletter.deliveries import Brakes, Journal, Mailer
 from newsletter.lifecycle import IssueStatus
+from newsletter.limits import Limits
 from newsletter.models import Cadence
 from newsletter.wiring import utcnow
 from worker.app import DRAIN_SECONDS, app, is_stopping, settings
@@ -33,6 +34,18 @@ def _sessions() -> Sessions:
 @cache
 def _mailer() -> Mailer:
     return wiring.mailer_of(settings)
+
+
+@cache
+def _brakes() -> Brakes:
+    """Return what this process has learned from answers: kept from one drain to the next."""
+    return Brakes()
+
+
+@cache
+def _limits() -> Limits:
+    """Return this process's connection to the limits of all: opened after the fork."""
+    return wiring.limits_of(settings)
 
 
 @cache
@@ -136,12 +149,24 @@ def drain() -> None:
             return
         journal = _journal()
         deliveries.settle(_sessions(), wiring.journal_folder(settings), now=utcnow())
-        way, pace = wiring.way_of(settings), wiring.pace_of(settings, budget=timedelta(seconds=DRAIN_SECONDS))
-        report = deliveries.drain(_sessions(), way, _mailer(), journal, clock=utcnow, pace=pace, stopping=is_stopping)
+        report = deliveries.drain(
+            _sessions(),
+            wiring.way_of(settings),
+            _mailer(),
+            journal,
+            clock=utcnow,
+            backup=wiring.backup_of(settings),
+            brakes=_brakes(),
+            limits=_limits(),
+            pace=wiring.pace_of(settings, budget=timedelta(seconds=DRAIN_SECONDS)),
+            stopping=is_stopping,
+        )
     if report.sent or report.failed or report.deferred or report.unknown:
         log.info("drained", **vars(report))
     with _sessions().begin() as session:
         issues.finish(session, now=utcnow())
+        if report.sent:
+            pipeline.mark(session, watch.SENT_TICK, now=utcnow())
     if report.more and not is_stopping():
         drain.delay()
 
@@ -156,6 +181,7 @@ def sweep() -> None:
         found = deliveries.recover(session, hold_unknown=hold, late_news=late_news, now=now)
         finished = issues.finish(session, now=now)
         pipeline.mark(session, "sweep", now=now)
+        watch.review(session, now=now)
         alarmed = pipeline.mail_alarms(session, settings.operator_email, now=now)
     if alarmed:
         drain.delay()

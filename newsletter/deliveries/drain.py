@@ -9,11 +9,12 @@ from newsletter.db import Sessions
 from newsletter.deliveries import pauses
 from newsletter.deliveries.books import Books, ticks
 from newsletter.deliveries.brakes import Brakes
-from newsletter.deliveries.engine import DrainReport, Engine, OpenWay, Pace
+from newsletter.deliveries.engine import DrainReport, Engine, Pace
 from newsletter.deliveries.gate import Gate
 from newsletter.deliveries.journal import Journal
 from newsletter.deliveries.mailer import Mailer
 from newsletter.deliveries.outcomes import outcome_of_reply
+from newsletter.deliveries.ways import OpenWay
 from newsletter.limits import NO_LIMITS, Limits
 
 FULL_PACE = Pace()

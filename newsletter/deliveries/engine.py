@@ -16,7 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Protocol, TypeVar
+from typing import TypeVar
 
 import structlog
 
@@ -25,47 +25,17 @@ from newsletter.deliveries.journal import Journal, JournalFull
 from newsletter.deliveries.ledger import LEASES, Claimed, Leases, Outcome
 from newsletter.deliveries.mailer import Mailer
 from newsletter.deliveries.outcomes import outcome_of, verdict_of
+from newsletter.deliveries.ways import OpenWay, Way
 from newsletter.errors import NewsletterError, RelayUnavailable, Reply
 from newsletter.lifecycle import DeliveryEvent
 from newsletter.mail.headers import needs_smtputf8
-from newsletter.mail.smtp import Answer, Feed, Parcel
+from newsletter.mail.smtp import Answer, Parcel
 
 log = structlog.get_logger()
 MARK_WITHIN = 1.0  # seconds until an outcome is brought to the ledger
 _NOT_MADE = timedelta(minutes=5)  # until a message that could not be made is tried again; each time twice as long
 _NOT_MADE_MOST = timedelta(hours=2)
 Result = TypeVar("Result")
-
-
-class Way(Protocol):
-    """A way out: connections to a relay that pull from a feed (`Pool`), or a blocking transport behind the same face."""
-
-    def wake(self) -> None:
-        """Ask the feed again: there is something new."""
-
-    async def close(self, grace: float = 0) -> None:
-        """Begin nothing more, wait at most `grace` seconds for the answers that are due, and close.
-
-        Every parcel has ended then. Raises what the feed, or the way itself, broke with.
-        """
-
-
-class OpenWay(Protocol):
-    """Opens a way out."""
-
-    @property
-    def name(self) -> str:
-        """The relay's, as pauses and limits know it; empty where it is no relay."""
-
-    @property
-    def connections(self) -> int:
-        """How many it opens at most."""
-
-    def narrowed(self, connections: int) -> "OpenWay":
-        """Return the same way with no more connections than these."""
-
-    def __call__(self, feed: Feed, troubled: Callable[[Exception], None]) -> Way:
-        """Open it, within an event loop."""
 
 
 @dataclass(frozen=True)

@@ -3,10 +3,10 @@
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import Protocol
 
 import structlog
 
-from newsletter.deliveries.engine import Way
 from newsletter.errors import AnswerLost, Deferred, NewsletterError, Refused, RelayUnavailable, Reply, TransportError
 from newsletter.mail.smtp import Answer, Feed, Kind, Parcel, Pool, Relay
 from newsletter.mail.transports import OutgoingMessage, Transport
@@ -18,6 +18,37 @@ _KINDS: tuple[tuple[type[TransportError], Kind], ...] = (
     (RelayUnavailable, Kind.RELAY),
     (AnswerLost, Kind.LOST),
 )
+
+
+class Way(Protocol):
+    """A way out: connections to a relay that pull from a feed (`Pool`), or a blocking transport behind the same face."""
+
+    def wake(self) -> None:
+        """Ask the feed again: there is something new."""
+
+    async def close(self, grace: float = 0) -> None:
+        """Begin nothing more, wait at most `grace` seconds for the answers that are due, and close.
+
+        Every parcel has ended then. Raises what the feed, or the way itself, broke with.
+        """
+
+
+class OpenWay(Protocol):
+    """Opens a way out."""
+
+    @property
+    def name(self) -> str:
+        """The relay's, as pauses and limits know it; empty where it is no relay."""
+
+    @property
+    def connections(self) -> int:
+        """How many it opens at most."""
+
+    def narrowed(self, connections: int) -> "OpenWay":
+        """Return the same way with no more connections than these."""
+
+    def __call__(self, feed: Feed, troubled: Callable[[Exception], None]) -> Way:
+        """Open it, within an event loop."""
 
 
 def over(relay: Relay, *, connections: int) -> "Over":
