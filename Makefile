@@ -15,7 +15,7 @@ ARGS ?=
 WORKERS ?= auto
 SYSTEM_PACKAGES := postfix chromium fonts-noto-cjk
 
-.PHONY: help demo up test check fmt test-system bench ci lock clean
+.PHONY: help demo up test check fmt test-system test-faults bench ci lock clean
 .DEFAULT_GOAL := help
 
 help: ## List what can be made.
@@ -51,6 +51,9 @@ test-system: $(VENV)/dev.stamp ## Tests with a real mail server and a real brows
 	  apt-get update -qq && apt-get install -qq -y --no-install-recommends $$missing >/dev/null; \
 	fi
 	$(BIN)/pytest tests/system -o 'norecursedirs=.*' $(ARGS)
+
+test-faults: $(VENV)/dev.stamp ## Break everything while mail is sent, and count: ARGS=--quick, ARGS="--scenario kill --n 1000", ARGS=--list.
+	@$(BIN)/python faults/run.py $(ARGS)
 
 bench: $(VENV)/dev.stamp ## What sending costs: ARGS="--quick", ARGS="--case signed --n 2000", ARGS=--list.
 	@$(BIN)/python -m bench $(ARGS)
