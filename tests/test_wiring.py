@@ -93,3 +93,22 @@ def test_a_broker_that_is_away_costs_no_error(settings, capsys):
 
 def test_no_broker_at_all_costs_no_error_either(settings):
     wiring.waker_of(settings())()
+
+
+def test_without_a_second_relay_or_limits_there_are_none(settings):
+    given = settings(smtp=SmtpSettings(host="relay.example.net"))
+
+    assert wiring.backup_of(given) is None
+    assert not wiring.limits_of(given).counts("relay.example.net:587")  # and no broker is asked for
+
+
+def test_limits_hold_for_each_relay_by_its_name(settings):
+    relays = {"smtp": SmtpSettings(host="one.example.net", rate=5), "smtp_backup": SmtpSettings(host="two.example.net", port=25)}
+    given = settings(**relays, domains={"Example.org": {"rate": 2}})
+
+    limits = wiring.limits_of(given)
+
+    assert wiring.way_of(given).name == "one.example.net:587"
+    assert wiring.backup_of(given).name == "two.example.net:25"
+    assert limits.counts("one.example.net:587")
+    assert limits.rate("two.example.net:25", "example.org") == 2

@@ -196,6 +196,8 @@ def send(work: Work) -> None:
             wiring.mailer_of(settings),
             journal,
             clock=utcnow,
+            backup=wiring.backup_of(settings),
+            limits=wiring.limits_of(settings),
             pace=wiring.pace_of(settings, budget=_ALL_DAY),
             stopping=stopping,
             watch=show,
