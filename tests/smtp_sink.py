@@ -30,6 +30,8 @@ class Sink:
 
     port: int = 0
     delay: float = 0.0
+    most: int = 10_000  # connections at once; one more is sent away
+    open: int = 0
     taken: list[Taken] = field(default_factory=list)
     on_message: Callable[["Sink"], None] = lambda _: None  # called before the answer goes out
 
@@ -56,10 +58,17 @@ class _Conversation(socketserver.StreamRequestHandler):
 
     def handle(self) -> None:
         """Answer until the client goes, however it goes."""
+        sink = self.server.sink
+        sink.open += 1
         try:
-            self._converse(self.server.sink)
+            if sink.open > sink.most:
+                self._say("421 4.3.2 too many connections")
+            else:
+                self._converse(sink)
         except OSError:
             return
+        finally:
+            sink.open -= 1
 
     def _converse(self, sink: Sink) -> None:
         self._say("220 sink.example.net")

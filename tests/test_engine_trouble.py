@@ -1,0 +1,416 @@
+"""What the engine does when its own parts fail: the database, the journal, the clock, the way out, a message."""
+
+import asyncio
+import random
+import socket
+import threading
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from datetime import timedelta
+from urllib.parse import urlsplit
+
+import pytest
+import stamina
+from drains import Clock, Fragile, Slow, Ticks, books_of, journal_in, relay_on, send_over, send_through
+from factories import NOW, mailer
+from fakes import Outbox
+from installation import add_readers, eventually
+from smtp_servers import DROP, HANG, FaultyServer
+from smtp_sink import running
+from sqlalchemy.exc import OperationalError
+from structlog.testing import capture_logs
+
+from newsletter import db, subscribers
+from newsletter.deliveries import Journal, Pace, drain, over, settle, through
+from newsletter.deliveries.books import Wanted
+from newsletter.deliveries.engine import Engine
+from newsletter.deliveries.journal import JournalFull
+from newsletter.lifecycle import DeliveryStatus, IssueStatus
+from newsletter.models import Delivery, Lane
+
+READERS = 60
+
+
+@pytest.fixture
+def addresses(make):
+    """Return the readers of an issue that is due."""
+    newsletter = make.newsletter()
+    found = add_readers(make, newsletter, READERS)
+    make.issue(newsletter, IssueStatus.PUBLISHED)
+    return found
+
+
+@pytest.fixture
+def impatient():
+    """Give a database that is away two tries, at once."""
+    with stamina.set_testing(True, attempts=2):
+        yield
+
+
+def statuses(make):
+    found = {}
+    for row in make.all(Delivery):
+        found[row.status.value] = found.get(row.status.value, 0) + 1
+    return found
+
+
+def engine(books, journal, **pace):
+    return Engine(books, books.mailer, journal, Pace(**pace), stopping=lambda: False, watch=lambda _: None)
+
+
+def test_a_database_that_breaks_off_again_and_again_costs_nobody_and_doubles_nobody(sessions, make, addresses, impatient):
+    dice = random.Random(READERS)
+    fates = [dice.choice(["", "after", ""]) for _ in range(40)]
+    fates = [each for fate in fates for each in ((fate, "") if fate else (fate,))]  # the second try works
+
+    with running() as sink:
+        fragile = Fragile(sessions, ["before", "", *fates])
+        report = send_over(fragile, sink.port, connections=4, pace=Pace(batch=7, window=8))
+
+    assert sorted(sink.recipients()) == sorted(addresses)
+    assert (report.sent, report.skipped) == (READERS, 0)
+    assert statuses(make) == {"sent": READERS}
+
+
+@contextmanager
+def cut_off_in_the_middle(sessions, folder):
+    """Give a journal, and an outbox of what went out before the drain broke off: its database had gone away for good."""
+    fragile = Fragile(sessions)
+
+    def cut():
+        fragile.away = fragile.away or len(outbox.sent) == 20
+
+    outbox = Slow(then=cut)
+    with suppress(OperationalError), journal_in(folder) as journal:
+        with pytest.raises(OperationalError):
+            drain(fragile, through(outbox), mailer(), journal, clock=lambda: NOW, pace=Pace(batch=30, window=12))
+        assert 20 <= len(outbox.sent) < READERS
+        yield journal, outbox
+        raise OperationalError("the journal is left as it is", {}, Exception())
+
+
+def test_what_the_database_could_not_be_told_the_next_drain_tells(sessions, make, addresses, impatient, tmp_path):
+    with cut_off_in_the_middle(sessions, tmp_path) as (journal, before):
+        after = Outbox()
+        report = drain(sessions, through(after), mailer(), journal, clock=lambda: NOW)
+
+    reached = [message.recipient for message in before.sent + after.sent]
+    assert sorted(reached) == sorted(addresses)
+    assert (report.unknown, statuses(make)) == (0, {"sent": READERS})
+    assert {row.attempts for row in make.all(Delivery)} == {1}
+
+
+def test_what_the_database_could_not_be_told_is_settled_when_the_process_is_gone(sessions, make, addresses, impatient, tmp_path):
+    with cut_off_in_the_middle(sessions, tmp_path) as (_, before):
+        assert settle(sessions, tmp_path, now=NOW) == 0  # somebody holds it
+
+    assert settle(sessions, tmp_path, now=NOW) == 1
+    assert statuses(make) == {"sent": len(before.sent), "queued": READERS - len(before.sent)}
+    after = Outbox()
+    send_through(sessions, after)
+    assert sorted(message.recipient for message in before.sent + after.sent) == sorted(addresses)
+
+
+@dataclass
+class Proxy:
+    """Stands before a server; `cut` ends all connections and lets the next few in only to throw them out."""
+
+    target: tuple[str, int]
+    port: int = 0
+    refuse: int = 0
+    cuts: int = 0
+    open: list[socket.socket] = field(default_factory=list)
+
+    @contextmanager
+    def running(self):
+        """Serve until the block ends."""
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            self.port = listener.getsockname()[1]
+            thread = threading.Thread(target=self._serve, args=(listener,))
+            thread.start()
+            try:
+                yield self
+            finally:
+                with suppress(OSError):
+                    listener.shutdown(socket.SHUT_RDWR)
+                self.cut(0)
+                thread.join()
+
+    def cut(self, refuse):
+        """End all connections, and refuse that many more."""
+        self.cuts, self.refuse = self.cuts + 1, refuse
+        for each in self.open:
+            with suppress(OSError):
+                each.shutdown(socket.SHUT_RDWR)
+
+    def _serve(self, listener):
+        threads = []
+        while True:
+            try:
+                client, _ = listener.accept()
+            except OSError:
+                break
+            if self.refuse > 0:
+                self.refuse -= 1
+                client.close()
+                continue
+            server = socket.create_connection(self.target)
+            self.open += [client, server]
+            for one, other in ((client, server), (server, client)):
+                threads.append(threading.Thread(target=_carry, args=(one, other)))
+                threads[-1].start()
+        for thread in threads:
+            thread.join()
+        for each in self.open:
+            each.close()
+
+
+def _carry(one, other):
+    with suppress(OSError):
+        while data := one.recv(1 << 16):
+            other.sendall(data)
+    for each in (one, other):
+        with suppress(OSError):
+            each.shutdown(socket.SHUT_RDWR)
+
+
+@pytest.mark.parametrize("database_kind", ["postgres"])
+def test_a_connection_to_the_database_that_is_cut_again_and_again_costs_nobody(make, addresses, database):
+    url = urlsplit(database)
+    proxy = Proxy((url.hostname, url.port))
+
+    def cut(sink):
+        if len(sink.taken) % 15 == 0:
+            proxy.cut(refuse=2)
+
+    with stamina.set_testing(True, attempts=10), proxy.running(), running(on_message=cut) as sink:
+        netloc = url.netloc.replace(f":{url.port}", f":{proxy.port}")
+        sessions = db.connect(url._replace(netloc=netloc).geturl())
+        report = send_over(sessions, sink.port, connections=4, pace=Pace(batch=20, window=8))
+        sessions.engine.dispose()
+
+    assert proxy.cuts > READERS // 15
+    assert sorted(sink.recipients()) == sorted(addresses)
+    assert (report.sent, statuses(make)) == (READERS, {"sent": READERS})
+
+
+class Short(Journal):
+    """A journal with room for so many messages and no more."""
+
+    room = 5
+
+    def begun(self, delivery_id):
+        """Refuse, after a few."""
+        self.room -= 1
+        if self.room < 0:
+            raise JournalFull("there is no room", hint="Make some.")
+        super().begun(delivery_id)
+
+
+def test_nothing_begins_that_cannot_be_written_down(sessions, make, addresses, tmp_path):
+    with running() as sink, Short.open(tmp_path, "short") as journal, pytest.raises(JournalFull):
+        drain(sessions, over(relay_on(sink.port), connections=3), mailer(), journal, clock=lambda: NOW)
+
+    assert len(sink.taken) == 5
+    assert statuses(make) == {"sent": 5, "queued": READERS - 5}
+
+
+@pytest.mark.parametrize("database_kind", ["sqlite"])
+def test_messages_that_cannot_be_made_cost_one_connection_and_not_one_each(sessions, make):
+    newsletter = make.newsletter()
+    for number in range(20):
+        make.delivery(f"bad{number}", newsletter_id=newsletter.id, values={})
+        make.delivery(f"good{number}", newsletter_id=newsletter.id)
+
+    with FaultyServer().running() as server, capture_logs() as logs:
+        report = send_over(sessions, server.port)
+
+    assert (report.sent, report.deferred) == (20, 20)
+    assert [each["event"] for each in logs] == ["mail_not_made"] * 20
+    assert server.connections == 2
+
+
+@pytest.mark.parametrize("database_kind", ["sqlite"])
+@pytest.mark.parametrize("step", ["GREETING", "MAIL"])
+def test_a_relay_that_hangs_up_on_everybody_is_left_alone(sessions, make, addresses, step):
+    with FaultyServer({step: DROP}).running() as server:
+        report = send_over(sessions, server.port, connections=4)
+
+    assert report.relay_away
+    assert server.connections <= 2
+    assert make.again(make.all(Delivery)[-1]).status is DeliveryStatus.QUEUED
+
+
+@pytest.mark.parametrize("database_kind", ["sqlite"])
+def test_a_relay_that_takes_one_message_a_connection_gets_them_all(sessions, make, addresses):
+    with FaultyServer({"after": ["421 4.3.2 one is enough"] * READERS}).running() as server:
+        report = send_over(sessions, server.port)
+
+    assert (report.sent, report.unknown, report.relay_away) == (READERS, 0, "")
+    assert server.connections <= READERS + 1
+    assert {row.attempts for row in make.all(Delivery)} == {1}
+
+
+@pytest.mark.parametrize("database_kind", ["sqlite"])
+def test_a_relay_that_takes_few_connections_is_not_away(sessions, make, addresses):
+    with running(most=2, delay=0.002) as sink:
+        report = send_over(sessions, sink.port, connections=10)
+
+    assert (report.sent, report.relay_away) == (READERS, "")
+    assert sorted(sink.recipients()) == sorted(addresses)
+
+
+def test_what_was_looked_at_too_long_ago_is_looked_at_again(sessions, make, addresses, tmp_path):
+    leaver, ticks = make.all(Delivery)[10], Ticks()
+
+    def pass_time():
+        if len(outbox.sent) == 1:  # the others of the window have been looked at, and wait
+            ticks.now += 11
+            with sessions.begin() as session:
+                subscribers.unsubscribe(session, leaver.subscription_id, by="page", now=NOW)
+
+    outbox = Slow(then=pass_time)
+    with journal_in(tmp_path) as journal:
+        books = books_of(sessions, journal.worker, ticks=ticks)
+        report = asyncio.run(engine(books, journal).run(through(outbox)))
+
+    assert (report.sent, report.skipped) == (READERS, 1)
+    assert outbox.recipients().count(leaver.address) == 1  # a goodbye
+    assert make.again(leaver).status is DeliveryStatus.SKIPPED
+
+
+def test_a_clock_that_is_set_forward_lets_nothing_begin_under_an_old_lease(sessions, make, addresses):
+    leaver, clock = make.all(Delivery)[10], Clock()
+
+    def set_it():
+        if len(outbox.sent) == 1:
+            clock.advance(minutes=4)
+            with sessions.begin() as session:
+                subscribers.unsubscribe(session, leaver.subscription_id, by="page", now=NOW)
+
+    outbox = Slow(then=set_it)
+    report = send_through(sessions, outbox, clock=clock)
+
+    assert (report.sent, report.skipped) == (READERS, 1)
+    assert outbox.recipients().count(leaver.address) == 1  # a goodbye
+
+
+def test_a_drain_ends_when_its_time_is_over(sessions, make, addresses, tmp_path):
+    ticks = Ticks()
+
+    def pass_time():
+        ticks.now += 61 if len(outbox.sent) == 20 else 0
+
+    outbox = Slow(then=pass_time)
+    with journal_in(tmp_path) as journal:
+        books = books_of(sessions, journal.worker, ticks=ticks)
+        report = asyncio.run(engine(books, journal).run(through(outbox)))
+
+    assert (report.sent, report.more) == (20, True)
+    assert statuses(make) == {"sent": 20, "queued": READERS - 20}
+
+
+def test_the_lease_of_what_is_in_the_air_is_renewed(sessions, make, tmp_path):
+    delivery, ticks, clock = make.delivery(), Ticks(), Clock()
+
+    def wait():
+        before = make.again(delivery).lease_until
+        ticks.now += 61
+        clock.advance(minutes=14)
+        eventually(lambda: make.again(delivery).lease_until == before + timedelta(minutes=14))
+
+    with journal_in(tmp_path) as journal:
+        books = books_of(sessions, journal.worker, clock, ticks=ticks)
+        report = asyncio.run(engine(books, journal, budget=timedelta(hours=1)).run(through(Slow(then=wait))))
+
+    assert report.sent == 1
+
+
+def test_at_the_end_what_is_in_the_air_keeps_nothing_else_waiting(sessions, make, addresses):
+    told = []
+
+    def hold():
+        if len(outbox.sent) == 3:
+            told.append(True)
+            eventually(lambda: statuses(make) == {"sent": 2, "sending": 1, "queued": READERS - 3})
+
+    outbox = Slow(then=hold)
+    report = send_through(sessions, outbox, stopping=lambda: bool(told))
+
+    assert (report.sent, report.more) == (3, True)
+
+
+class Doom(BaseException):
+    """What nobody catches."""
+
+
+def test_a_way_that_breaks_leaves_one_unknown_and_gives_back_the_rest(sessions, make, addresses):
+    def break_off():
+        if len(outbox.sent) == 3:
+            raise Doom
+
+    outbox = Slow(then=break_off)
+    with pytest.raises(RuntimeError, match="Doom"):
+        send_through(sessions, outbox)
+
+    assert statuses(make) == {"sent": 2, "unknown": 1, "queued": READERS - 3}
+
+
+def test_whoever_watches_and_fails_breaks_nothing_but_the_drain(sessions, make, addresses):
+    def watch(report):
+        if report.sent:
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        send_through(sessions, Outbox(), watch=watch, pace=Pace(window=4))
+
+    found = statuses(make)
+    assert set(found) == {"sent", "queued"}
+
+
+@pytest.mark.parametrize("database_kind", ["sqlite"])
+def test_a_drain_that_is_cancelled_waits_for_no_answer(sessions, make, addresses, tmp_path):
+    async def cancel(task, server):
+        await asyncio.to_thread(eventually, lambda: server.contents)
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
+
+    async def run(server):
+        with journal_in(tmp_path) as journal:
+            books = books_of(sessions, journal.worker)
+            way = over(relay_on(server.port), connections=1)
+            await cancel(asyncio.create_task(engine(books, journal).run(way)), server)
+
+    with FaultyServer({"DOT": HANG}).running() as server:
+        asyncio.run(run(server))
+
+    assert statuses(make) == {"unknown": 1, "queued": READERS - 1}
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_issues_of_the_window_are_kept_whatever_else_is_loaded(sessions, make):
+    for number in range(8):
+        newsletter = make.newsletter(slug=f"n{number}")
+        make.reader(f"reader{number}", newsletter)
+        make.issue(newsletter, IssueStatus.PUBLISHED)
+    books, window = books_of(sessions, batch=1), []
+
+    for _ in range(8):
+        window += books.exchange(Wanted(room=1, window=tuple(window))).begun
+
+    assert len(window) == 8
+    assert all(books.mailer.message(row, now=NOW).content for row in window)
+
+
+def test_a_lease_that_ran_out_in_the_batch_is_no_reason_to_skip(sessions, make, addresses):
+    clock = Clock()
+    books = books_of(sessions, clock=clock, batch=10)
+    books.exchange(Wanted(room=1))
+    clock.advance(minutes=6)
+
+    found = books.exchange(Wanted(room=5))
+
+    assert (len(found.begun), books.skipped, found.nothing_left) == (0, 0, False)
+    assert len(make.all(Delivery, status=DeliveryStatus.QUEUED)) == READERS - 10 + 5
+    assert {row.lane for row in make.all(Delivery)} == {Lane.LIST.value}
