@@ -7,9 +7,9 @@ from sqlalchemy import select
 
 from newsletter import issues
 from newsletter.deliveries import control, ledger
-from newsletter.deliveries.control import NO_ADDRESS, Group
+from newsletter.deliveries.control import NO_ADDRESS, Decision, Group
 from newsletter.deliveries.ledger import Outcome
-from newsletter.errors import Conflict, Reply
+from newsletter.errors import BadInput, Conflict, NotFound, Reply
 from newsletter.issues import control as issue_control
 from newsletter.lifecycle import DeliveryEvent, DeliveryStatus, IssueStatus
 from newsletter.models import Delivery, DeliveryKind, Lane
@@ -152,3 +152,68 @@ def test_a_digest_without_a_subscription_is_owed_only_as_a_test(sessions, make, 
 
     assert bool(_begun(sessions, lane)) is owed
     assert (make.again(digest).status is DeliveryStatus.SKIPPED) is not owed
+
+
+# Pausing
+
+
+def _pause(sessions, issue, until=None, now=NOW):
+    with sessions.begin() as session:
+        control.pause(session, issue.id, Decision("root", "a typing error"), until=until, now=now)
+
+
+def test_a_paused_issue_says_so_and_is_not_paused_twice(sessions, make, newsletter):
+    issue = make.issue(newsletter)
+    _pause(sessions, issue)
+    _pause(sessions, issue)
+
+    with sessions.read() as session:
+        shown = issue_control.show(session, session.merge(issue, load=False), now=NOW)
+        (row,) = control.paused(session, now=NOW)
+
+    assert (shown.pause.until, shown.pause.cause) == (None, "Paused by root: a typing error.")
+    with sessions.begin() as session:
+        assert control.lift(session, row.id, now=NOW).key == str(issue.id)
+    with sessions.read() as session:
+        assert control.paused(session, now=NOW) == []
+
+
+def test_what_a_pause_put_off_is_due_when_it_goes_on(sessions, make, newsletter):
+    make.reader("ari", newsletter)
+    issue = make.issue(newsletter, IssueStatus.PUBLISHED)
+    _pause(sessions, issue)
+    (row,) = make.all(Delivery)
+    with sessions.begin() as session:
+        waiting = session.merge(row)
+        waiting.status, waiting.reason, waiting.due_at = DeliveryStatus.DEFERRED, "paused: until it is resumed", LATER
+
+    with sessions.begin() as session:
+        assert control.go_on(session, issue.id, now=NOW)
+        assert not control.go_on(session, issue.id, now=NOW)
+
+    assert _begun(sessions, Lane.LIST) == {row.id}
+
+
+def test_a_pause_until_a_time_that_is_over_is_refused(sessions, make, newsletter):
+    with pytest.raises(BadInput, match="2024-03-15 00:05 UTC is over"):
+        _pause(sessions, make.issue(newsletter), until=NOW)
+
+
+def test_an_issue_of_which_nothing_is_to_come_is_not_paused(sessions, make, newsletter):
+    issue = make.issue(newsletter)
+    with sessions.begin() as session:
+        issue_control.call_off(session, issue.id, reason="wrong papers", now=NOW)
+
+    with pytest.raises(Conflict, match="nothing to pause"):
+        _pause(sessions, issue)
+
+
+def test_a_pause_that_is_none_or_over_cannot_be_lifted(sessions, make, newsletter):
+    _pause(sessions, make.issue(newsletter))
+    with sessions.begin() as session:
+        control.lift(session, 1, now=NOW)
+
+    with sessions.begin() as session, pytest.raises(Conflict, match="was over at 2024-03-15 00:05 UTC"):
+        control.lift(session, 1, now=LATER)
+    with sessions.begin() as session, pytest.raises(NotFound, match="no pause 2"):
+        control.lift(session, 2, now=LATER)
