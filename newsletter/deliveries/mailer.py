@@ -13,6 +13,7 @@ from typing import Any
 
 import structlog
 from sqlalchemy import select
+from sqlalchemy.exc import SQLAlchemyError
 from sqlmodel import Session, col
 
 from newsletter import schedule
@@ -91,7 +92,7 @@ class Mailer:
         self._settings = settings
         self._fresh = fresh
         self._publishers: dict[int, Publisher] = {}
-        self._issues: dict[int, FrozenIssue] = {}
+        self._issues: dict[int, FrozenIssue | Exception] = {}  # an error of ours instead of one that cannot be read
         self._signers: Mapping[str, Signer] = {}
         self._loaded_at = 0.0
 
@@ -111,6 +112,11 @@ class Mailer:
                 self._issues[issue.id] = load_issue(session, issue)
             except NewsletterError as error:  # its own mails cannot be made; those of the others can
                 log.warning("issue_broken", issue=issue.id, error=str(error))
+            except SQLAlchemyError:
+                raise
+            except Exception as error:  # a bug of ours: its mails wait until it is mended
+                log.exception("issue_broken", issue=issue.id)
+                self._issues[issue.id] = error
 
     def _make_room(self, wanted: set[int]) -> None:
         """Forget the issues that were loaded first, but none that is wanted."""
@@ -155,7 +161,10 @@ class Mailer:
         issue_id = _issue_of(row)
         if issue_id is None or issue_id not in self._issues:
             raise NotFound(f"Issue {issue_id} is gone or cannot be read.")
-        return self._issues[issue_id]
+        issue = self._issues[issue_id]
+        if isinstance(issue, Exception):
+            raise issue
+        return issue
 
     def _operator(self) -> Publisher:
         sender = self._settings.operator_sender
