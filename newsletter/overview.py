@@ -250,9 +250,10 @@ def _of_queue(queue: Sequence[Lined], last_sent: datetime | None, now: datetime)
     """Miss the sending of what is due; a long list takes its time, but a person goes before it."""
     needs = []
     for line in queue:
-        busy = line.lane is not Lane.PERSON and last_sent is not None and now - last_sent <= SENDS_WITHIN
+        a_person = line.lane == Lane.PERSON.name.lower()
+        busy = not a_person and last_sent is not None and now - last_sent <= SENDS_WITHIN
         if line.oldest_due_at is not None and now - line.oldest_due_at > SENDS_WITHIN and not busy:
-            to = "persons" if line.lane is Lane.PERSON else "the list"
+            to = "persons" if a_person else "the list"
             since = f"{line.oldest_due_at:%Y-%m-%d %H:%M} UTC"
             needs.append(Need(f"Mails to {to} are due and not sent: {line.due}, the oldest since {since}.", "newsletter send"))
     return needs

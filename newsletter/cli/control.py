@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from newsletter.models import Alarm
     from newsletter.overview import Ended, Overview, Publication, Reading
 
+_ALARM = ("id", "cause", "subject", "detail", "times", "opened_at", "raised_at", "closed_at")
+
 stopped = typer.Typer(help="List what is paused: relays, domains, issues; `pauses resume` lets one go on.")
 group = typer.Typer(help="List the open alarms; `alarms close` closes one by hand.")
 
@@ -58,7 +60,7 @@ def listing(
     with wiring.sessions_of(say.settings()).read() as session:
         rows = alarms.listing(session, before_id=before, limit=limit) if every else alarms.open_alarms(session)
     if as_json:
-        say.as_json([row.model_dump() for row in rows])
+        say.as_json([{name: getattr(row, name) for name in _ALARM} for row in rows])
         return
     say.table(
         ("number", "since (UTC)", "times", "state", "what"),
@@ -147,7 +149,7 @@ def _show(seen: "Overview") -> None:
     typer.echo("")
     say.table(
         ("waiting", "due now", "later", "oldest due"),
-        [(row.lane.name.lower(), row.due, row.later, _ago(row.oldest_due_at, seen.at)) for row in seen.queue],
+        [(row.lane, row.due, row.later, _ago(row.oldest_due_at, seen.at)) for row in seen.queue],
     )
     if seen.pauses:
         typer.echo("\nPaused:")

@@ -99,7 +99,7 @@ class Decision:
 class Lined:
     """What waits in a lane: counted up to `MOST`."""
 
-    lane: Lane
+    lane: str  # "person" or "list"
     due: int
     later: int
     oldest_due_at: datetime | None  # the longest overdue
@@ -301,7 +301,7 @@ def _lined(session: Session, lane: Lane, *, now: datetime) -> Lined:
     waiting = select(col(Delivery.due_at)).where(_WAITING, col(Delivery.lane) == lane.value)
     due, later = waiting.where(col(Delivery.due_at) <= now), waiting.where(col(Delivery.due_at) > now)
     oldest = session.scalars(due.order_by(col(Delivery.due_at)).limit(1)).first()
-    return Lined(lane, _at_most(session, due), _at_most(session, later), oldest)
+    return Lined(lane.name.lower(), _at_most(session, due), _at_most(session, later), oldest)
 
 
 def _at_most(session: Session, rows: Select[Any]) -> int:
