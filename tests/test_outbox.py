@@ -58,7 +58,7 @@ def test_exactly_those_get_an_issue_whom_it_is_owed(sessions, make, newsletter):
     make.reader("back", newsletter, paused_until=DAY)
     make.reader("pending", newsletter, status=SubscriptionStatus.PENDING, confirmed_at=None)
     make.reader("left", newsletter, status=SubscriptionStatus.UNSUBSCRIBED)
-    make.reader("paused", newsletter, paused_until=DAY + timedelta(days=1))
+    make.reader("paused", newsletter, paused_until=NOW.date() + timedelta(days=1))
     make.reader("weekly", newsletter, cadence=Cadence.WEEKLY)
     make.reader("late", newsletter, confirmed_at=NOW + timedelta(microseconds=1))
     make.reader("elsewhere", other)
