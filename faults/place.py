@@ -12,7 +12,7 @@ from tree import LINKS
 from newsletter import db, issues, papers
 from newsletter.db import Sessions
 from newsletter.lifecycle import ENDED, DeliveryStatus
-from newsletter.models import Cadence, Delivery, Newsletter
+from newsletter.models import Cadence, Delivery, Newsletter, Pause
 from newsletter.sources import Listing, PaperData
 
 DOMAIN = "example.org"
@@ -77,10 +77,17 @@ class Place:
         return sum(statuses.values()) - sum(statuses[status] for status in ENDED)
 
     def hurry(self) -> None:
-        """Make what was put off due now."""
+        """Make what was put off due now, and end the pauses that it was put off for."""
         later = update(Delivery).where(col(Delivery.status) == DeliveryStatus.DEFERRED, col(Delivery.due_at) > utcnow())
         with self.sessions.begin() as session:
             session.execute(later.values(due_at=utcnow()).execution_options(synchronize_session=False))
+            session.execute(update(Pause).where(col(Pause.until) > utcnow()).values(until=utcnow()))
+
+    def is_sending(self, host: str) -> bool:
+        """Return whether a host has mails in the air, and has sent some."""
+        its_own = select(col(Delivery.status)).where(col(Delivery.claimed_by).startswith(f"{host}-")).distinct()
+        with self.sessions.read() as session:
+            return {DeliveryStatus.SENDING, DeliveryStatus.SENT} <= set(session.scalars(its_own))
 
     def expected(self) -> dict[str, tuple[int, str]]:
         """Return who is to be reached: the delivery and the address, by the Message-ID of their mail."""

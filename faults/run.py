@@ -67,11 +67,11 @@ def _orders(given: argparse.Namespace) -> Iterator[Order]:
             yield Order(name, database, policy, number, kills)
 
 
-def _pairs(given: argparse.Namespace, scenario: Scenario) -> list[tuple[str, str]]:
-    """Return the databases and policies to play on; in a hurry each once and not each with each."""
+def _pairs(given: argparse.Namespace, scenario: Scenario) -> Sequence[tuple[str, str]]:
+    """Return the databases and policies to play on."""
+    if given.quick and not (given.database or given.policy):
+        return scenario.hasty
     databases, policies = given.database or scenario.databases, given.policy or scenario.policies
-    if given.quick and not (given.database or given.policy) and len(databases) == len(policies):
-        return list(zip(databases, policies, strict=True))
     return [(database, policy) for database in databases if database in scenario.databases for policy in policies]
 
 
