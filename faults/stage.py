@@ -11,11 +11,11 @@ from typing import Any
 from helpers import Machine, Postgres, Sink, Wire, scratch, through, until
 from place import Place, furnish, sqlite_url
 from promises import Result, Seen, judge
-from tree import Spec
+from tree import Spec, pace_with
 
 CONNECTIONS = 8
 SLOW, FAST = 0.06, 0.002  # seconds at most between a dot and its answer
-WINDOW = 2 * CONNECTIONS
+WINDOW = pace_with(CONNECTIONS).window  # deliveries in `sending` at most
 
 
 @dataclass(frozen=True)

@@ -12,12 +12,13 @@ import sys
 import time
 import traceback
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
 
-from newsletter import db, deliveries, issues
+from newsletter import db, deliveries, issues, wiring
+from newsletter.config import Settings, SmtpSettings
 from newsletter.deliveries import Journal, Leases, Mailer, MailerSettings, Pace
 from newsletter.mail.smtp import Relay
 from newsletter.mail.smtp.relay import Timeouts
@@ -54,6 +55,12 @@ def utcnow() -> datetime:
     return datetime.now(UTC)
 
 
+def pace_with(connections: int) -> Pace:
+    """Return the pace of an installation with so many connections, but for its leases and its budget."""
+    settings = Settings.model_construct(smtp=SmtpSettings(connections=connections))
+    return replace(wiring.pace_of(settings, budget=timedelta(seconds=5)), batch=100, leases=LEASES)
+
+
 def drain_on(spec: Spec, stopping: Callable[[], bool]) -> None:
     """Drain for as long as the process lives."""
     sessions, mailer = db.connect(spec.database, idle_seconds=IDLE), Mailer(MailerSettings(LINKS))
@@ -61,8 +68,7 @@ def drain_on(spec: Spec, stopping: Callable[[], bool]) -> None:
     times = Timeouts(connect=ANSWER, greeting=ANSWER, command=ANSWER, data=ANSWER, block=ANSWER, dot=ANSWER)
     relay = Relay("127.0.0.1", spec.smtp, security="none", helo="one.example.org", timeouts=times)
     way = deliveries.over(relay, connections=spec.connections)
-    patience = timedelta(seconds=2 * ANSWER)
-    pace = Pace(timedelta(seconds=5), batch=100, window=2 * spec.connections, grace=patience, leases=LEASES)
+    pace = replace(pace_with(spec.connections), grace=timedelta(seconds=2 * ANSWER))
 
     def once() -> None:
         deliveries.settle(sessions, spec.journals, now=utcnow())
