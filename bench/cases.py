@@ -27,7 +27,7 @@ class Floor:
     rounds: int
 
     def spec(self, place: Place, *, signed: bool = True, work: str = "engine") -> Spec:
-        """Return what sends a place's queue over eight connections."""
+        """Return what sends a place's queue over 64 connections."""
         return Spec(work, database=place.url, key=str(self.key) if signed else "", options=(str(self.folder),))
 
     def postgres(self, name: str, readers: int) -> AbstractContextManager[Place]:

@@ -38,7 +38,7 @@ class Spec:
     port: int = 0
     database: str = ""
     key: str = ""  # of the signature; empty: unsigned
-    connections: int = 8
+    connections: int = 64
     window: int = 0  # 0: as an installation has it
     budget_s: float = 900
     options: tuple[Any, ...] = ()

@@ -124,10 +124,13 @@ def limits_of(settings: Settings) -> "Limits":
 
 
 def pace_of(settings: Settings, *, budget: timedelta) -> "Pace":
-    """Return how much a drain takes at a time: a window of twice the connections, so that each has its next at hand."""
+    """Return how much a drain takes at a time: six mails a connection.
+
+    One is in the air, one is named behind it in the same flush (RFC 2920), and the others last while more are fetched.
+    """
     from newsletter.deliveries import Pace
 
-    return Pace(budget=budget, window=2 * settings.smtp.connections)
+    return Pace(budget=budget, window=6 * settings.smtp.connections)
 
 
 def journal_of(settings: Settings) -> "Journal":

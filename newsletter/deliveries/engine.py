@@ -44,7 +44,7 @@ class Pace:
 
     budget: timedelta = timedelta(seconds=60)
     batch: int = 500  # claimed at a time
-    window: int = 16  # in `sending` at most: twice the connections
+    window: int = 48  # in `sending` at most: six times the connections
     persons_every: timedelta = timedelta(seconds=PERSONS_EVERY)  # how often those who wait in person are looked for
     grace: timedelta = timedelta(minutes=11)  # for the last answers: 10 minutes (RFC 5321 section 4.5.3.2.6) and a margin
     leases: Leases = LEASES
