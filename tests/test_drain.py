@@ -134,7 +134,7 @@ def test_a_relay_that_is_away_is_not_asked_again_for_every_mail(sessions, make, 
     list_of(20)
     outbox = Outbox(errors=[RelayUnavailable(CLOSED)])
 
-    report = _drain(sessions, outbox)
+    report = _drain(sessions, outbox, pace=Pace(window=16))
 
     assert "connection refused" in report.relay_away
     assert (outbox.sent, report.deferred) == ([], 1)

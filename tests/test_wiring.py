@@ -23,10 +23,10 @@ def settings(tmp_path):
     return lambda **given: Settings(data_dir=tmp_path, secret_key=SECRET.decode(), **given)
 
 
-def test_a_window_is_twice_the_connections_to_the_relay(settings):
+def test_a_window_is_six_mails_a_connection_to_the_relay(settings):
     pace = wiring.pace_of(settings(smtp=SmtpSettings(host="relay.example.net", connections=3)), budget=timedelta(seconds=7))
 
-    assert (pace.window, pace.budget) == (6, timedelta(seconds=7))
+    assert (pace.window, pace.budget) == (18, timedelta(seconds=7))
 
 
 def test_the_journal_is_in_the_data_folder(settings, tmp_path):
