@@ -41,7 +41,7 @@ def configure(*, level: str, as_json: bool) -> None:
         processors=[*chain, render],
         wrapper_class=structlog.make_filtering_bound_logger(lowest),
         logger_factory=structlog.PrintLoggerFactory(_StandardError()),  # type: ignore[arg-type]  # it writes and flushes
-        cache_logger_on_first_use=True,
+        cache_logger_on_first_use=False,  # whoever configures again, a test or a forked child, is heard by all
     )
     _hear_libraries(max(lowest, logging.WARNING), chain, render)
 
