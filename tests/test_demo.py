@@ -3,6 +3,7 @@
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -76,9 +77,9 @@ def run(tmp_path):
 
 
 def test_the_demo_runs_once_and_leaves_nothing(run):
-    demo = run("demo", "--once", "--port", "1")  # a port that is not to be had: another is taken
-
-    demo.process.wait(timeout=90)
+    with socket.create_server(("127.0.0.1", 0)) as taken:  # so another port is found
+        demo = run("demo", "--once", "--port", str(taken.getsockname()[1]))
+        demo.process.wait(timeout=90)
 
     assert demo.process.returncode == 0, demo.said()
     assert "Every reader got one digest of each newsletter they asked for" in " ".join(demo.said().split())
