@@ -38,7 +38,7 @@ def collect(sessions: Sessions, source: Source, day: date, *, now: datetime) -> 
 def store(session: Session, source: str, listing: Listing, *, now: datetime) -> Collection:
     """Store a listing under the source's name: papers, their places in the list, and summaries that came along."""
     ids = _store_papers(session, listing.papers, now=now)
-    rows = [
+    rows: list[dict[str, Any]] = [
         {
             "source": source,
             "day": listing.day,
@@ -131,8 +131,8 @@ def _store_summaries(session: Session, papers: Sequence[PaperData], ids: dict[tu
         {
             "paper_id": ids[_key(paper)],
             "language": summary.language,
-            "written_in": summary.language,
-            "origin": SummaryOrigin.DOCUMENT,
+            "written_in": summary.quoted_in or summary.language,
+            "origin": SummaryOrigin.EXTRACT if summary.quoted_in else SummaryOrigin.DOCUMENT,
             "model": "",
             "prompt_version": "",
             "bullets": list(summary.bullets),
@@ -145,7 +145,7 @@ def _store_summaries(session: Session, papers: Sequence[PaperData], ids: dict[tu
     ]
     if rows:
         db.insert_new(session, Summary, rows)
-        _correct_summaries(session, rows)
+        _correct_summaries(session, [row for row in rows if row["origin"] is SummaryOrigin.DOCUMENT])
 
 
 def _correct_summaries(session: Session, rows: Sequence[dict[str, Any]]) -> None:

@@ -373,3 +373,15 @@ def test_an_unknown_source_is_answered_with_the_known_ones(name):
         open_source(name)
 
     assert all(known in caught.value.hint for known in ("huggingface", "sample", "documents:/"))
+
+
+def test_the_abstracts_own_sentences_stay_marked_as_such():
+    paper = PaperData(
+        "arxiv", "2403.00001", "Ari", "https://arxiv.org/abs/2403.00001", summaries=(SummaryData("ko", ("We test.",), "en"),)
+    )
+    listing = Listing(date(2024, 3, 14), (paper,))
+
+    document = write(listing, language="ko")
+
+    assert "<!-- quoted from the abstract: en -->" in document
+    assert read(document, where="day.md", language="ko") == listing

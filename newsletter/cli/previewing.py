@@ -120,7 +120,8 @@ def _summary(paper: PaperData, language: str) -> tuple[tuple[str, ...], str, str
     """Return bullets, who wrote them and in which language: what came along, else the abstract's own sentences."""
     for summary in paper.summaries:
         if summary.language == language:
-            return summary.bullets, SummaryOrigin.DOCUMENT.value, language
+            origin = SummaryOrigin.EXTRACT if summary.quoted_in else SummaryOrigin.DOCUMENT
+            return summary.bullets, origin.value, summary.quoted_in or language
     try:
         draft = Extractive().summarise(SummaryInput(paper.title, paper.abstract), language=language)
     except SummaryError:

@@ -11,7 +11,7 @@ from sqlmodel import Session, col
 from newsletter import schedule
 from newsletter.errors import BadInput, NotFound
 from newsletter.lifecycle import IssueStatus
-from newsletter.models import Cadence, Issue, IssuePaper, IssuePiece, Newsletter, Paper, Summary
+from newsletter.models import Cadence, Issue, IssuePaper, IssuePiece, Newsletter, Paper, Summary, SummaryOrigin
 from newsletter.sources import Listing, PaperData, SummaryData
 from newsletter.sources.documents import write
 
@@ -116,5 +116,11 @@ def _data(paper: Paper, summary: Summary | None) -> PaperData:
         votes=paper.votes,
         thumbnail_url=paper.thumbnail_url,
         links=dict(paper.links),
-        summaries=(SummaryData(summary.language, tuple(summary.bullets)),) if summary else (),
+        summaries=(_told(summary),) if summary else (),
     )
+
+
+def _told(summary: Summary) -> SummaryData:
+    """Return a summary for a document, which says whose sentences it has: the abstract's stay marked as such."""
+    quoted_in = summary.written_in if summary.origin is SummaryOrigin.EXTRACT else ""
+    return SummaryData(summary.language, tuple(summary.bullets), quoted_in)

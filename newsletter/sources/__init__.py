@@ -16,6 +16,7 @@ class SummaryData:
 
     language: str
     bullets: tuple[str, ...]
+    quoted_in: str = ""  # the language of the abstract whose own sentences these are; empty: somebody's words
 
 
 @dataclass(frozen=True)

@@ -29,6 +29,7 @@ from newsletter.text import language_of, safe_link
 
 _DAY = re.compile(r"##\s+Daily Papers\s+\((.*)\)\s*", re.IGNORECASE)
 _BULLET = re.compile(r"\s*[-*+•]\s+(.*)")
+_QUOTED = re.compile(r"<!-- quoted from the abstract: ([A-Za-z]{2,3}(?:-[A-Za-z0-9]+)*) -->\s*")
 _FACT = re.compile(r"(Votes?|Authors?):(.*)", re.IGNORECASE)
 _VOTES = re.compile(r"[0-9]{1,9}")
 _WATCH = "[Watch Video]"
@@ -71,6 +72,7 @@ class _Draft:
     line: int
     paper: PaperData
     bullets: list[str] = field(default_factory=list)
+    quoted_in: str = ""
 
 
 class _Reader:
@@ -177,6 +179,8 @@ class _Reader:
         elif fact:
             self._in_bullet = False
             self._tell_fact(draft, fact[1].lower(), fact[2].strip())
+        elif quoted := _QUOTED.fullmatch(line):
+            self._in_bullet, draft.quoted_in = False, quoted[1]
         elif line.startswith(("![", _WATCH, "<")) and self._tell_media(draft, line.strip()):
             self._in_bullet = False
         elif self._in_bullet:
@@ -218,7 +222,7 @@ def _key(paper: PaperData) -> tuple[str, str]:
 
 def _finished(draft: _Draft, language: str) -> PaperData:
     bullets = tuple(filter(None, map(markdown.plain, draft.bullets)))
-    return replace(draft.paper, summaries=(SummaryData(language, bullets),)) if bullets else draft.paper
+    return replace(draft.paper, summaries=(SummaryData(language, bullets, draft.quoted_in),)) if bullets else draft.paper
 
 
 def write(listing: Listing, *, language: str) -> str:
@@ -232,14 +236,15 @@ def write(listing: Listing, *, language: str) -> str:
 
 def _written(paper: PaperData, language: str) -> str:
     names = [*map(markdown.escape_name, paper.authors), *["+"] * paper.more_authors]
-    bullets = next((summary.bullets for summary in paper.summaries if summary.language == language), ())
+    told = next((summary for summary in paper.summaries if summary.language == language), SummaryData(language, ()))
     blocks = [
         f"### [{markdown.escape(paper.title)}]({markdown.escape_target(paper.url)})",
         f"![]({markdown.escape_target(paper.thumbnail_url)})" if paper.thumbnail_url else "",
         _video_block(paper.links.get("video", "")),
         f"Vote: {'-' if paper.votes is None else paper.votes}",
         f"Authors: {', '.join(names)}" if names else "",
-        "\n".join(f"- {markdown.escape(bullet)}" for bullet in bullets),
+        f"<!-- quoted from the abstract: {told.quoted_in} -->" if told.quoted_in else "",
+        "\n".join(f"- {markdown.escape(bullet)}" for bullet in told.bullets),
     ]
     return "\n\n".join(filter(None, blocks)) + "\n"
 
