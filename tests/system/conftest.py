@@ -123,7 +123,7 @@ def browser() -> Iterator[Browser]:
 def postfix() -> Iterator[MailHost]:
     """Start a Postfix of the tests' own, everything of it in one folder; the machine's own is not touched."""
     if os.geteuid() != 0:
-        pytest.skip("Postfix can only be started by root")
+        pytest.fail("Postfix can only be started by root: run these tests as root, in a container for instance")
     folder = Path(tempfile.mkdtemp(prefix="newsletter-postfix-", dir="/tmp"))
     host = MailHost(free_port(), folder)
     _write_configuration(host)
