@@ -127,7 +127,7 @@ def _update(row: Paper, paper: PaperData, *, now: datetime) -> None:
 
 
 def _store_summaries(session: Session, papers: Sequence[PaperData], ids: dict[tuple[str, str], int], *, now: datetime) -> None:
-    rows = [
+    rows: list[dict[str, Any]] = [
         {
             "paper_id": ids[_key(paper)],
             "language": summary.language,
