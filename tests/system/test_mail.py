@@ -59,9 +59,9 @@ def sent(request, make, postfix, tmp_path):
     with make.sessions.begin() as session:  # nobody could subscribe with an address of a domain that is for tests
         session.execute(update(Delivery).values(address=address))
     way = deliveries.over(Relay("127.0.0.1", postfix.port, security="none"), connections=2)
-    with closing(Journal.open(tmp_path, worker_name())) as journal:
-        with ThreadPoolExecutor(1) as thread:  # the browser's tests keep a loop running in this one
-            thread.submit(deliveries.drain, make.sessions, way, mail, journal, clock=utcnow).result()
+    # In a thread of its own: the browser's tests keep a loop running in this one.
+    with closing(Journal.open(tmp_path, worker_name())) as journal, ThreadPoolExecutor(1) as thread:
+        thread.submit(deliveries.drain, make.sessions, way, mail, journal, clock=utcnow).result()
     (delivery,), (message,) = make.all(Delivery), mail.made
     assert delivery.status is DeliveryStatus.SENT
     assert delivery.reply_code == 250
