@@ -2,7 +2,7 @@
 
 It prints its port, and reads the longest wait in seconds between a message's dot and the answer to it, a line each time it is
 to change. Each line of the BOOK is a kind, the Message-ID and the recipient: `accepted` is written before the 250 goes out,
-`withheld` where the whole content was there and its sender gone before the answer, `partial` where the sender left inside DATA.
+`withheld` where the whole content was there and its sender gone before the answer, `partial` where a part of it was.
 """
 
 import asyncio
@@ -58,7 +58,7 @@ class Conversation(asyncio.Protocol):
         if self.content is not None:
             self.sink.note("withheld", self.content, self.recipient)
             self.content = None
-        elif self.in_data:
+        elif self.in_data and self.heard:
             self.sink.note("partial", bytes(self.heard), self.recipient)
 
     def _go_on(self) -> None:
