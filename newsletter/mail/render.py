@@ -20,7 +20,7 @@ from urllib.parse import urlsplit
 import jinja2
 from markupsafe import Markup
 
-from newsletter import i18n, paths
+from newsletter import i18n, templating
 from newsletter.mail.emails import Email
 
 HEAD, FOOT = "head", "foot"
@@ -107,21 +107,11 @@ def inline(html: str) -> str:
 @cache
 def _environment(language: str, *, html: bool) -> jinja2.Environment:
     """Return the templates' environment: everything escaped in HTML, nothing in text, nothing undefined in either."""
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(paths.templates()),
-        autoescape=html,  # noqa: S701 -- off for the text part alone
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        extensions=["jinja2.ext.i18n"],
-    )
-    environment.install_gettext_translations(i18n.catalogue(language), newstyle=True)  # type: ignore[attr-defined]  # added by the extension
+    environment = templating.environment(language, html=html)
     filters: dict[str, Callable[..., Any]] = environment.filters
-    filters["long_date"] = lambda day: i18n.long_date(day, language)
     filters["medium_date"] = lambda day: i18n.medium_date(day, language)
     filters["host"] = host
     filters["wrap"] = wrap
-    environment.globals["direction"] = i18n.locale_of(language).text_direction
     return environment
 
 

@@ -15,7 +15,7 @@ import jinja2
 from fastapi import APIRouter, FastAPI, Request
 from fastapi.responses import HTMLResponse, PlainTextResponse, RedirectResponse, Response
 
-from newsletter import i18n, paths
+from newsletter import i18n, paths, templating
 from newsletter.errors import NotFound
 from newsletter.mailbox import letters
 from newsletter.mailbox.store import Mailbox, Received
@@ -161,14 +161,6 @@ def _page(request: Request, name: str, context: Mapping[str, object], status: HT
 @cache
 def _environment(language: str) -> jinja2.Environment:
     """Return the templates of the pages, everything escaped, nothing undefined."""
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(paths.templates()),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        extensions=["jinja2.ext.i18n"],
-    )
-    environment.install_gettext_translations(i18n.catalogue(language), newstyle=True)  # type: ignore[attr-defined]  # added by the extension
+    environment = templating.environment(language)
     environment.filters["moment"] = lambda at: i18n.moment(at, language)
     return environment

@@ -10,7 +10,7 @@ import jinja2
 from fastapi import Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
-from newsletter import i18n, paths
+from newsletter import i18n, paths, templating
 from newsletter.tokens import Links
 
 LOOK = ["GET", "HEAD"]  # the methods that change nothing
@@ -60,19 +60,9 @@ def language_of(request: Request, preferred: Iterable[str] = ()) -> str:
 @cache
 def _environment(language: str) -> jinja2.Environment:
     """Return the templates of the pages: everything escaped, nothing undefined."""
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(paths.templates()),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        extensions=["jinja2.ext.i18n"],
-    )
-    environment.install_gettext_translations(i18n.catalogue(language), newstyle=True)  # type: ignore[attr-defined]  # added by the extension
+    environment = templating.environment(language)
     filters: dict[str, Callable[..., object]] = environment.filters
-    filters["long_date"] = lambda day: i18n.long_date(day, language)
     filters["language_name"] = lambda tag: i18n.locale_of(tag).get_language_name(language)
     filters["own_name"] = lambda tag: i18n.locale_of(tag).get_language_name(tag)
-    environment.globals["direction"] = i18n.locale_of(language).text_direction
     environment.globals["languages"] = i18n.languages()
     return environment
