@@ -29,6 +29,11 @@ class Purpose(StrEnum):
     UNSUBSCRIBE = "unsubscribe"
     RETURN_PATH = "return-path"
     MESSAGE_ID = "message-id"
+    UNSUBSCRIBE_MAIL = "unsubscribe-mail"
+    PREFERENCES = "preferences"
+    MY_DATA = "my-data"
+    CHANGE_OF_ADDRESS = "change-of-address"
+    FORM = "form"
 
 
 class Keyring:
@@ -87,15 +92,20 @@ class Links:
 
     def confirm(self, consent_id: int, expires_at: datetime) -> str:
         """Return the link that confirms a request until `expires_at`."""
-        return f"{self.base_url}/c/{self.keyring.sign(Purpose.CONFIRM, consent_id, int(expires_at.timestamp()))}"
+        return f"{self.base_url}/c/{self._expiring(Purpose.CONFIRM, expires_at, consent_id)}"
 
     def read_confirm(self, token: str, *, now: datetime) -> int:
         """Return the consent id of a confirm token; raises BadToken if it is forged or too old."""
-        numbers = self.keyring.unsign(token, Purpose.CONFIRM)
-        consent_id, expires = numbers if len(numbers) == 2 else (0, 0)  # noqa: PLR2004 -- the two that confirm() packs
+        return self._read_expiring(token, Purpose.CONFIRM, now=now)[0]
+
+    def _expiring(self, purpose: Purpose, expires_at: datetime, *numbers: int) -> str:
+        return self.keyring.sign(purpose, *numbers, int(expires_at.timestamp()))
+
+    def _read_expiring(self, token: str, purpose: Purpose, *, now: datetime) -> tuple[int, ...]:
+        *numbers, expires = self.keyring.unsign(token, purpose)
         if datetime.fromtimestamp(expires, tz=UTC) < now:
-            raise BadToken("This link has expired.", hint="Sign up again and use the new one.")
-        return consent_id
+            raise BadToken("This link has expired.", hint="Ask for a new one.")
+        return tuple(numbers)
 
     def unsubscribe(self, subscription_id: int) -> str:
         """Return the link that ends a subscription: good as long as the mail lives (RFC 8058)."""
@@ -104,6 +114,35 @@ class Links:
     def read_unsubscribe(self, token: str) -> int:
         """Return the subscription id of an unsubscribe token; raises BadToken."""
         return self.keyring.unsign(token, Purpose.UNSUBSCRIBE)[0]
+
+    def unsubscribe_mail(self, subscription_id: int, domain: str) -> str:
+        """Return the address that ends a subscription when anything is written to it: the mailto of List-Unsubscribe."""
+        return f"u+{self.keyring.sign_local_part(Purpose.UNSUBSCRIBE_MAIL, subscription_id)}@{domain}"
+
+    def preferences(self, subscriber_id: int) -> str:
+        """Return the link to what a subscriber has chosen: good as long as the mail lives."""
+        return f"{self.base_url}/p/{self.keyring.sign(Purpose.PREFERENCES, subscriber_id)}"
+
+    def read_preferences(self, token: str) -> int:
+        """Return the subscriber id of a preferences token; raises BadToken."""
+        return self.keyring.unsign(token, Purpose.PREFERENCES)[0]
+
+    def my_data(self, subscriber_id: int, expires_at: datetime) -> str:
+        """Return the link to all that is kept of a subscriber: a mail may be forwarded, so it expires."""
+        return f"{self.base_url}/me/{self._expiring(Purpose.MY_DATA, expires_at, subscriber_id)}"
+
+    def read_my_data(self, token: str, *, now: datetime) -> int:
+        """Return the subscriber id of a token of `my_data`; raises BadToken if it is forged or too old."""
+        return self._read_expiring(token, Purpose.MY_DATA, now=now)[0]
+
+    def change_of_address(self, change_id: int, expires_at: datetime, *, new: bool) -> str:
+        """Return the link by which one end of a change of address, the old one or the new one, agrees to it."""
+        return f"{self.base_url}/a/{self._expiring(Purpose.CHANGE_OF_ADDRESS, expires_at, change_id, int(new))}"
+
+    def read_change_of_address(self, token: str, *, now: datetime) -> tuple[int, bool]:
+        """Return the change and whether its new end has the token; raises BadToken if it is forged or too old."""
+        change_id, new = self._read_expiring(token, Purpose.CHANGE_OF_ADDRESS, now=now)
+        return change_id, bool(new)
 
     def return_path(self, delivery_id: int, domain: str) -> str:
         """Return the envelope sender whose bounces name the delivery (VERP)."""

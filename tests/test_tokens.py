@@ -124,3 +124,32 @@ def test_the_suppression_hash_depends_on_its_secret_and_shows_no_address():
     assert key == suppression_key(b"secret", "ari@example.org")
     assert key != suppression_key(b"other", "ari@example.org")
     assert "ari" not in key
+
+
+def test_a_link_to_preferences_names_its_subscriber_for_as_long_as_the_mail_lives():
+    url = LINKS.preferences(41)
+
+    assert url.startswith("https://news.example.com/p/")
+    assert LINKS.read_preferences(_token(url)) == 41
+
+
+def test_a_link_to_ones_data_is_good_for_a_while():
+    token = _token(LINKS.my_data(41, NOW + timedelta(hours=1)))
+
+    assert LINKS.read_my_data(token, now=NOW) == 41
+    with pytest.raises(BadToken):
+        LINKS.read_my_data(token, now=NOW + timedelta(hours=2))
+
+
+@pytest.mark.parametrize("new", [False, True])
+def test_each_end_of_a_change_of_address_has_a_link_of_its_own(new):
+    token = _token(LINKS.change_of_address(7, NOW + timedelta(hours=72), new=new))
+
+    assert LINKS.read_change_of_address(token, now=NOW) == (7, new)
+
+
+def test_an_address_to_leave_by_is_folded_without_harm_and_names_the_subscription():
+    local, _, domain = LINKS.unsubscribe_mail(2**40, "mail.example.com").partition("@")
+
+    assert domain == "mail.example.com"
+    assert KEYS.unsign_local_part(local.removeprefix("u+").upper(), Purpose.UNSUBSCRIBE_MAIL) == 2**40
