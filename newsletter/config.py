@@ -20,6 +20,9 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 from pydantic_settings import SettingsError as EnvironmentSettingsError
 
 from newsletter.errors import SettingsError
+from newsletter.origins import Given
+
+LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 
 
 class Security(StrEnum):
@@ -115,6 +118,13 @@ class Settings(BaseSettings):
     def _in_lower_case(cls, value: dict[str, DomainSettings]) -> dict[str, DomainSettings]:
         return {domain.lower(): settings for domain, settings in value.items()}
 
+    @field_validator("log_level")
+    @classmethod
+    def _is_a_level(cls, value: str) -> str:
+        if value.upper() not in LOG_LEVELS:
+            raise ValueError(f"must be one of {', '.join(LOG_LEVELS)}")
+        return value.upper()
+
     @field_validator("base_url", "huggingface_url")
     @classmethod
     def _is_a_url(cls, value: str) -> str:
@@ -175,17 +185,27 @@ def config_file() -> Path:
 
 
 def load(**overrides: Any) -> Settings:  # noqa: ANN401 -- as the fields are
-    """Read the settings; raises SettingsError naming each setting that is wrong and where it stands."""
+    """Read the settings; raises SettingsError naming each that is wrong by its variable, or by the file and the key in it."""
     path = config_file()
     if "NEWSLETTER_CONFIG" in os.environ and not path.is_file():
         raise SettingsError(f"{path}: there is no such file.", hint="NEWSLETTER_CONFIG must name a TOML file that exists.")
+    given = Given(os.environ, path, _content(path))
+    wrong = given.unknown_variables(Settings)
     try:
-        return Settings(**overrides)
+        read = Settings(**overrides)
     except ValidationError as error:
-        wrong = [f"{'.'.join(map(str, item['loc']))}: {item['msg']}" for item in error.errors()]
-        raise SettingsError("Settings: " + "; ".join(wrong), hint=_hint(path)) from None
+        wrong += [given.problem(Settings, each) for each in error.errors()]
     except EnvironmentSettingsError as error:
-        raise SettingsError(f"Settings: {error}", hint=_hint(path)) from None
+        wrong += [given.unreadable(Settings, str(error))]
+    if wrong:
+        raise SettingsError("Settings: " + "; ".join(wrong), hint=_hint(path))
+    return read
+
+
+def _content(path: Path) -> dict[str, Any]:
+    """Return what the file says, nothing where there is none; raises SettingsError for one that is no TOML."""
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
         raise SettingsError(f"{path}: {error}", hint="Mend the file; it is TOML in UTF-8.") from None
 

@@ -196,8 +196,7 @@ def test_a_wrong_setting_is_named(terminal):
 
     error = terminal.refused("issues")
 
-    assert "smtp.port" in error
-    assert "NEWSLETTER_SMTP__HOST" in error
+    assert "NEWSLETTER_SMTP__PORT: Input should be a valid integer" in error
 
 
 def test_a_database_of_another_kind_is_refused(terminal):

@@ -8,6 +8,7 @@ import pytest
 
 from newsletter import config
 from newsletter.errors import SettingsError
+from newsletter.origins import BESIDE
 
 
 @pytest.fixture(autouse=True)
@@ -86,11 +87,92 @@ def test_every_wrong_setting_is_named(tmp_path, text, named):
     assert "newsletter.toml" in caught.value.hint
 
 
-def test_a_wrong_variable_is_named(monkeypatch):
-    monkeypatch.setenv("NEWSLETTER_SMTP", "mail.example.org")
+@pytest.mark.parametrize(
+    ("text", "meant"),
+    [
+        ("[smtp]\nprot = 25", r"newsletter\.toml: smtp\.prot: there is no such setting; did you mean smtp\.port\?"),
+        ("base_ulr = 1", r"newsletter\.toml: base_ulr: there is no such setting; did you mean base_url\?"),
+        ("[warm_up]\nfirst = 3", r"newsletter\.toml: warm_up\.start: Field required"),
+        ('redis_url = ["x"]', r"newsletter\.toml: redis_url: "),
+    ],
+)
+def test_a_wrong_setting_of_the_file_is_named_by_file_and_key(tmp_path, text, meant):
+    _file(tmp_path, text)
 
-    with pytest.raises(SettingsError, match="smtp"):
+    with pytest.raises(SettingsError, match=meant):
         config.load()
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "said"),
+    [
+        ("NEWSLETTER_SMTP", "mail.example.org", "NEWSLETTER_SMTP: it is no JSON"),
+        (
+            "NEWSLETTER_SMTP",
+            '{"hots": "x"}',
+            r"NEWSLETTER_SMTP__HOTS: there is no such setting; did you mean NEWSLETTER_SMTP__HOST",
+        ),
+        ("NEWSLETTER_SMTP__PORT", "many", "NEWSLETTER_SMTP__PORT: Input should be a valid integer"),
+        ("NEWSLETTER_WARM_UP__FIRST", "3", "NEWSLETTER_WARM_UP__START: Field required"),
+        ("NEWSLETTER_LOG_LEVEL", "LOUD", "NEWSLETTER_LOG_LEVEL: .*must be one of DEBUG, INFO"),
+    ],
+)
+def test_a_wrong_variable_is_named(monkeypatch, tmp_path, name, value, said):
+    _file(tmp_path, '[smtp]\nhost = "file.example.org"\nport = 25\n')
+    monkeypatch.setenv(name, value)
+
+    with pytest.raises(SettingsError, match=said):
+        config.load()
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        ("NEWSLETTER_SMPT__HOST", "NEWSLETTER_SMTP__HOST"),
+        ("NEWSLETTER_SMTP_HOST", "NEWSLETTER_SMTP__HOST"),
+        ("NEWSLETTER_SMTP__PROT", "NEWSLETTER_SMTP__PORT"),
+        ("newsletter_smpt__host", "NEWSLETTER_SMTP__HOST"),
+        ("NEWSLETTER_DATABASE_URL", "DATABASE_URL"),
+    ],
+)
+def test_an_unknown_variable_is_refused_with_the_one_that_was_meant(monkeypatch, name, meant):
+    monkeypatch.setenv(name, "x")
+
+    with pytest.raises(SettingsError, match=f"{name}: there is no such setting; did you mean {meant}\\?"):
+        config.load()
+
+
+def test_an_unknown_variable_like_none_of_ours_is_refused_without_a_guess(monkeypatch):
+    monkeypatch.setenv("NEWSLETTER_ZZZ", "x")
+    monkeypatch.setenv("NEWSLETTER_SMTP__PORT", "0")
+
+    with pytest.raises(SettingsError) as caught:
+        config.load()
+
+    assert "NEWSLETTER_ZZZ: there is no such setting; NEWSLETTER_SMTP__PORT: " in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        *((name, "1") for name in sorted(BESIDE - {"NEWSLETTER_CONFIG"})),
+        ("NEWSLETTER_DOMAINS__localhost__RATE", "2"),
+        ("NEWSLETTER_SMTP", '{"host": "mail.example.org"}'),
+        ("newsletter_smtp__host", "mail.example.org"),
+        ("NEWSLETTER_SERVICE_HOST", "10.0.0.7"),
+        ("NEWSLETTER_WEB_SERVICE_PORT_HTTP", "8000"),
+        ("NEWSLETTER_PORT_8000_TCP_ADDR", "10.0.0.7"),
+        ("NEWSLETTER_PAGES_PORT", "tcp://10.0.0.7:8000"),
+    ],
+)
+def test_what_is_a_setting_or_somebody_elses_is_let_through(monkeypatch, name, value):
+    monkeypatch.setenv(name, value)
+
+    config.load()
+
+
+def test_a_log_level_may_be_in_lower_case():
+    assert config.load(log_level="debug").log_level == "DEBUG"
 
 
 @pytest.mark.parametrize("content", [b"smtp = [", b"title = '\xff'"])
