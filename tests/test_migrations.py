@@ -7,7 +7,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.operations import Operations
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import JSON, Boolean, CheckConstraint, Date, DateTime, Integer, MetaData, func, insert, select
+from sqlalchemy import JSON, Boolean, CheckConstraint, Date, DateTime, Integer, LargeBinary, MetaData, func, insert, select
 from sqlmodel import SQLModel
 
 from newsletter import db
@@ -102,6 +102,7 @@ def _value(table, column):
         (Boolean, False),
         (Integer, 1),
         (JSON, []),
+        (LargeBinary, b"some bytes"),
     ]
     words = [str(check.sqltext) for check in table.constraints if isinstance(check, CheckConstraint)]
     for check in words:

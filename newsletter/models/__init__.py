@@ -16,10 +16,21 @@ from newsletter.models.content import (
     Summary,
     SummaryOrigin,
 )
+from newsletter.models.inbound import InboundMail, InboundStatus
 from newsletter.models.outbox import Alarm, Bounce, BounceKind, Delivery, DeliveryKind, Lane, Pause, PauseScope, Tick
-from newsletter.models.readers import Cadence, Consent, Newsletter, Subscriber, Subscription, Suppression, SuppressionReason
+from newsletter.models.readers import (
+    AddressChange,
+    Cadence,
+    Consent,
+    Newsletter,
+    Subscriber,
+    Subscription,
+    Suppression,
+    SuppressionReason,
+)
 
 __all__ = [
+    "AddressChange",
     "Alarm",
     "Bounce",
     "BounceKind",
@@ -30,6 +41,8 @@ __all__ = [
     "Delivery",
     "DeliveryKind",
     "DueTime",
+    "InboundMail",
+    "InboundStatus",
     "Issue",
     "IssuePaper",
     "IssuePiece",

@@ -19,6 +19,12 @@ class DeliveryKind(StrEnum):
     WELCOME = "welcome"
     GOODBYE = "goodbye"
     ALREADY_SUBSCRIBED = "already-subscribed"
+    PREFERENCES = "preferences"  # the link to them, asked for by page or mail
+    MY_DATA = "my-data"  # the link to what is kept of a person
+    CHANGE_OF_ADDRESS = "change-of-address"  # to the old end
+    NEW_ADDRESS = "new-address"  # to the new end
+    HELP = "help"  # the answer to a mail that asks for it
+    FORWARD = "forward"  # what somebody wrote to us, passed on to a person
     ALARM = "alarm"
 
 
@@ -107,18 +113,26 @@ class Delivery(SQLModel, table=True):
 
 
 class Bounce(SQLModel, table=True):
-    """A report that a mail failed or was called spam."""
+    """A report that a mail failed or was called spam, and what was done about it."""
 
     __tablename__ = "bounces"
+    __table_args__ = (
+        UniqueConstraint("report_key"),
+        Index("ix_bounces_suppression_key_received_at", "suppression_key", "received_at"),
+    )
 
     id: int = Field(default=None, primary_key=True)
     delivery_id: int | None = Field(
         default=None, foreign_key="deliveries.id", index=True, ondelete="SET NULL", sa_type=big_integer()
     )
+    suppression_key: str = ""  # of the address it is about: what is counted stays countable when the person is erased
     kind: BounceKind = Field(sa_column=enum_column(BounceKind, "kind"))
     status: str = ""  # enhanced code, RFC 3463
     reason: str = ""
     reader: str = ""  # which rule read it
+    source: str = ""  # how it came: "smtp", "inbox", "ses", "mailgun", "operator"
+    report_key: str  # the same report told twice is one
+    action: str = ""  # what followed: "suppressed", "unsubscribed", "counted", "held back: …"
     received_at: datetime
 
 

@@ -78,14 +78,32 @@ class Consent(SQLModel, table=True):
     id: int = Field(default=None, primary_key=True)
     subscriber_id: int = Field(foreign_key="subscribers.id", index=True, ondelete="CASCADE")
     newsletter_ids: list[int] = Field(default_factory=list, sa_column=json_column())  # what was asked for
-    source: str  # "page", "operator", "import"
+    source: str  # "page", "mail", "operator", "import"
     wording: str  # what was agreed to, as shown
     wording_version: str
-    requested_at: datetime
+    requested_at: datetime = Field(index=True)
     requested_ip: str = ""
     expires_at: datetime
     confirmed_at: datetime | None = None
     confirmed_ip: str = ""
+
+
+class AddressChange(SQLModel, table=True):
+    """A subscriber's wish to get their mail at another address; done once both ends have agreed."""
+
+    __tablename__ = "address_changes"
+
+    id: int = Field(default=None, primary_key=True)
+    subscriber_id: int = Field(foreign_key="subscribers.id", index=True, ondelete="CASCADE")
+    old_address: str  # what it was when asked for: a later change makes this one void
+    new_address: str
+    new_address_key: str = Field(index=True)
+    requested_at: datetime
+    requested_ip: str = ""
+    expires_at: datetime
+    old_agreed_at: datetime | None = None
+    new_agreed_at: datetime | None = None
+    done_at: datetime | None = None
 
 
 class Subscription(SQLModel, table=True):
@@ -107,7 +125,8 @@ class Subscription(SQLModel, table=True):
     cadence: Cadence = Field(default=Cadence.DAILY, sa_column=enum_column(Cadence, "cadence"))
     send_hour: int | None = None  # None: the newsletter's
     zone: str = ""  # empty: the subscriber's, or else the newsletter's
-    topics: list[str] = Field(default_factory=list, sa_column=json_column())
+    topics: list[str] = Field(default_factory=list, sa_column=json_column())  # arXiv categories: "cs.CL"
+    keywords: list[str] = Field(default_factory=list, sa_column=json_column(server_default="[]"))  # free words
     max_papers: int | None = None
     paused_until: date | None = None
     created_at: datetime
