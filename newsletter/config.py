@@ -15,7 +15,7 @@ from typing import Annotated, Any, ClassVar
 from urllib.parse import urlsplit
 
 import platformdirs
-from pydantic import AliasChoices, BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
+from pydantic import AliasChoices, BaseModel, ConfigDict, Field, IPvAnyNetwork, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
 from pydantic_settings import SettingsError as EnvironmentSettingsError
 
@@ -85,6 +85,72 @@ class WarmUpSettings(BaseModel):
     days: Annotated[int, Field(ge=1, le=100)] = 30  # after which nothing is held back
 
 
+class Protocol(StrEnum):
+    """What is spoken to whoever brings us mail."""
+
+    SMTP = "smtp"
+    LMTP = "lmtp"  # RFC 2033: from the mail server on this machine
+
+
+class InboxSettings(BaseModel):
+    """The mail that is sent to us: what readers write, and bounces."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    domain: str = ""  # mail to it comes to `newsletter inbox`; empty: none does
+    host: str = "127.0.0.1"
+    port: Annotated[int, Field(ge=0, le=65535)] = 2525
+    protocol: Protocol = Protocol.SMTP
+    max_bytes: Annotated[int, Field(ge=10_000, le=100_000_000)] = 5_000_000  # of a message
+    border: tuple[IPvAnyNetwork, ...] = ()  # the hosts whose Authentication-Results are believed; none: nobody's
+    authserv_id: str = ""  # what they call themselves in it (RFC 8601 section 2.5)
+    certificate: Path | None = None  # for STARTTLS, with its chain
+    private_key: Path | None = None
+
+    @field_validator("domain")
+    @classmethod
+    def _in_lower_case(cls, value: str) -> str:
+        return value.lower()
+
+
+class BounceSettings(BaseModel):
+    """When reports of failed mail end in an address being suppressed."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    hard_count: Annotated[int, Field(ge=0)] = 1  # hard bounces within `hard_days`; 0: never
+    hard_days: Annotated[int, Field(ge=1)] = 30
+    soft_count: Annotated[int, Field(ge=0)] = 5
+    soft_days: Annotated[int, Field(ge=1)] = 30
+    complaint_count: Annotated[int, Field(ge=0)] = 1
+    complaint_days: Annotated[int, Field(ge=1)] = 30
+
+
+class SignUpSettings(BaseModel):
+    """How much the sign-up form takes, so that it cannot be used against a third person; 0: no limit."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    per_ip: Annotated[int, Field(ge=0)] = 20  # an hour
+    per_network: Annotated[int, Field(ge=0)] = 60  # an hour, of an IPv4 /24 or an IPv6 /64
+    per_address: Annotated[int, Field(ge=0)] = 3  # a day
+    per_domain: Annotated[int, Field(ge=0)] = 500  # an hour, of the address asked for
+    overall: Annotated[int, Field(ge=0)] = 2000  # an hour
+    seconds: Annotated[float, Field(ge=0)] = 2.0  # in which no person fills the form
+    check_domain: bool = True  # ask the DNS whether the domain takes mail
+    trials: bool = False  # lets automated trials in: addresses in .test, no minimum time, no question to the DNS
+    confirmed_share: Annotated[float, Field(ge=0, le=1)] = 0.3  # of a day's requests; an alarm below it
+
+
+class HookSettings(BaseModel):
+    """Providers that report bounces and complaints by webhook; each is off until its secret is set."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    ses_topics: tuple[str, ...] = ()  # the ARNs of the Amazon SNS topics that SES reports to
+    mailgun_key: SecretStr = SecretStr("")  # Mailgun's HTTP webhook signing key
+
+
 class Settings(BaseSettings):
     """Everything that differs from one installation to the next."""
 
@@ -100,11 +166,15 @@ class Settings(BaseSettings):
     secret_key_file: Path | None = None
     postal_address: str = ""  # stands at the foot of every mail (CAN-SPAM 15 USC 7704(a)(5)); no newsletter is sent without
     operator_email: str = ""  # alarms go here
-    bounce_domain: str = ""  # where bounces come back, one address a delivery; empty: to the newsletter's own address
+    bounce_domain: str = ""  # where bounces come back, an address a delivery; empty: the inbox's, else the newsletter's own
     smtp: SmtpSettings = SmtpSettings()
     smtp_backup: SmtpSettings | None = None  # takes the mail while the other relay is paused
     domains: dict[str, DomainSettings] = {}
     warm_up: WarmUpSettings | None = None
+    inbox: InboxSettings = InboxSettings()
+    bounces: BounceSettings = BounceSettings()
+    sign_up: SignUpSettings = SignUpSettings()
+    hooks: HookSettings = HookSettings()
     dkim: Signing = Signing.AUTO
     unknown_policy: UnknownPolicy = UnknownPolicy.RESEND_ONCE
     resend_after_minutes: Annotated[int, Field(ge=0, le=1440)] = 10  # time for an unknown's answer to come to light after all
@@ -149,6 +219,11 @@ class Settings(BaseSettings):
     def database(self) -> str:
         """The database's URL; SQLite in the data folder unless one is set."""
         return self.database_url or f"sqlite:///{self.data_dir / 'newsletter.sqlite3'}"
+
+    @property
+    def return_domain(self) -> str:
+        """The domain that bounces come back to, an address a delivery; empty: to the newsletter's own address."""
+        return self.bounce_domain or self.inbox.domain
 
     @property
     def dkim_folder(self) -> Path:

@@ -68,7 +68,7 @@ def mailer_of(settings: Settings) -> "Mailer":
     return Mailer(
         MailerSettings(
             links=links_of(settings),
-            bounce_domain=settings.bounce_domain,
+            bounce_domain=settings.return_domain,
             operator_sender=settings.operator_email,
             postal_address=settings.postal_address,
             signers=signers_of(settings),
