@@ -7,31 +7,16 @@ still owed.
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
-from sqlalchemy import (
-    ColumnElement,
-    String,
-    Subquery,
-    and_,
-    bindparam,
-    case,
-    cast,
-    func,
-    literal,
-    null,
-    or_,
-    select,
-    text,
-    update,
-)
+from sqlalchemy import ColumnElement, func, or_, update
 from sqlmodel import Session, col
-from sqlmodel.sql.sqltypes import UTCDateTime
 
+from newsletter.deliveries import statements
 from newsletter.errors import Reply
-from newsletter.lifecycle import DeliveryEvent, DeliveryStatus, IssueStatus, SubscriptionStatus, advance_delivery, before
-from newsletter.models import Delivery, DeliveryKind, Issue, Lane, Subscriber, Subscription, Suppression
+from newsletter.lifecycle import DeliveryEvent, DeliveryStatus, advance_delivery
+from newsletter.models import Delivery, DeliveryKind, Lane
 from newsletter.text import one_line
 
 CLAIM_LEASE = timedelta(minutes=5)
@@ -57,9 +42,6 @@ class Leases:
 
 
 LEASES = Leases()
-# Word for word the indexes' conditions, or they are not used.
-_WAITING = text("deliveries.status IN ('queued', 'deferred')")
-_LEASED = text("deliveries.status IN ('claimed', 'sending')")
 
 
 @dataclass(frozen=True)
@@ -114,18 +96,8 @@ def claim(  # noqa: PLR0913 -- what, for whom, for how long
 
     What is no longer worth sending is left to `recover`. One statement.
     """
-    due = (
-        select(col(Delivery.id))
-        .where(_WAITING, col(Delivery.lane) == lane.value, col(Delivery.due_at) <= now, col(Delivery.give_up_at) > now)
-        .order_by(col(Delivery.due_at), col(Delivery.id))
-        .limit(limit)
-        .with_for_update(skip_locked=True)
-        .cte("due")
-    )
-    values = {"status": DeliveryStatus.CLAIMED, "claimed_by": worker, "lease_until": now + lease, "updated_at": now}
-    columns = [getattr(Delivery, name) for name in Claimed.__dataclass_fields__]
-    taken = update(Delivery).where(col(Delivery.id).in_(select(due.c.id))).values(values)
-    rows = session.execute(taken.returning(*columns, col(Delivery.due_at)).execution_options(synchronize_session=False))
+    given = {"worker": worker, "which_lane": lane.value, "most": limit, "now": now, "until": now + lease}
+    rows = session.connection().execute(statements.CLAIM, given)
     ranked = sorted(rows, key=lambda row: (row[-1], row[0]))
     return [Claimed(*row[:-1]) for row in ranked]
 
@@ -138,76 +110,20 @@ def begin(session: Session, ids: Sequence[int], *, worker: str, now: datetime, l
     """
     if not ids:
         return Look(set(), set())
-    look = _last_look(ids, today=now.date())
-    owed = look.c.reason == ""
-    first = and_(owed, col(Delivery.status) == DeliveryStatus.CLAIMED)
-    moved = (
-        update(Delivery)
-        .where(
-            col(Delivery.id) == look.c.id,
-            col(Delivery.status).in_((DeliveryStatus.CLAIMED, DeliveryStatus.SENDING)),
-            col(Delivery.claimed_by) == worker,
-            col(Delivery.lease_until) > now,
-        )
-        .values(
-            status=case((owed, _BEGUN), else_=_SKIPPED),
-            reason=look.c.reason,
-            attempts=col(Delivery.attempts) + case((first, 1), else_=0),
-            lease_until=case((owed, now + lease), else_=null()),
-            updated_at=now,
-        )
-        .returning(col(Delivery.id), col(Delivery.status))
-        .execution_options(synchronize_session=False)
-    )
-    seen = session.execute(moved).all()
-    owed_ids = {delivery_id for delivery_id, status in seen if status is DeliveryStatus.SENDING}
-    return Look(owed_ids, {delivery_id for delivery_id, _ in seen} - owed_ids)
-
-
-_STATUS = Delivery.__table__.c.status.type  # type: ignore[attr-defined]  # SQLModel does not declare it
-_BEGUN = literal(advance_delivery(DeliveryStatus.CLAIMED, DeliveryEvent.BEGIN), _STATUS)
-_SKIPPED = literal(advance_delivery(DeliveryStatus.CLAIMED, DeliveryEvent.SKIP), _STATUS)
-
-
-def _last_look(ids: Sequence[int], *, today: date) -> Subquery:
-    """Select each delivery's id and why it is not owed any more, "" if it is."""
-    kind, unsubscribed = col(Delivery.kind), col(Subscription.status).is_distinct_from(SubscriptionStatus.ACTIVE)
-    is_digest = kind == DeliveryKind.DIGEST
-    is_test = and_(is_digest, col(Delivery.lane) == Lane.PERSON)  # sent by hand, to whoever was named
-    why = case(
-        # A confirmation goes even to the suppressed: they asked just now, and it is their own way back.
-        (kind.in_((DeliveryKind.ALARM, DeliveryKind.CONFIRM)), ""),
-        (col(Suppression.reason).is_not(None), "suppressed: " + cast(col(Suppression.reason), String)),
-        (and_(kind != DeliveryKind.GOODBYE, ~is_test, unsubscribed), "unsubscribed"),
-        (col(Issue.status) == IssueStatus.CANCELLED, "issue cancelled"),
-        (and_(is_digest, col(Subscription.paused_until) > today), "paused until " + cast(col(Subscription.paused_until), String)),
-        else_="",
-    )
-    return (
-        select(col(Delivery.id).label("id"), why.label("reason"))
-        .select_from(Delivery)
-        .outerjoin(Subscription, col(Subscription.id) == col(Delivery.subscription_id))
-        .outerjoin(Subscriber, col(Subscriber.id) == col(Delivery.subscriber_id))
-        .outerjoin(Suppression, col(Suppression.suppression_key) == col(Subscriber.suppression_key))
-        .outerjoin(Issue, col(Issue.id) == col(Delivery.issue_id))
-        .where(col(Delivery.id).in_(ids))
-        .subquery("look")
-    )
+    given = {"ids": list(ids), "worker": worker, "today": now.date(), "now": now, "until": now + lease}
+    seen = session.connection().execute(statements.BEGIN, given).all()
+    owed = {delivery_id for delivery_id, status in seen if status is DeliveryStatus.SENDING}
+    return Look(owed, {delivery_id for delivery_id, _ in seen} - owed)
 
 
 def give_back(session: Session, ids: Sequence[int], *, worker: str, now: datetime) -> None:
     """Put claimed deliveries that were not begun back into the queue."""
-    mine = (col(Delivery.id).in_(ids), col(Delivery.status) == DeliveryStatus.CLAIMED, col(Delivery.claimed_by) == worker)
-    after = advance_delivery(DeliveryStatus.CLAIMED, DeliveryEvent.GIVE_BACK)
-    free = update(Delivery).where(*mine).values(status=after, claimed_by="", lease_until=None, updated_at=now)
-    session.execute(free.execution_options(synchronize_session=False))
+    session.connection().execute(statements.GIVE_BACK, {"ids": list(ids), "worker": worker, "now": now})
 
 
 def renew(session: Session, ids: Sequence[int], *, worker: str, now: datetime, lease: timedelta = SENDING_LEASE) -> None:
     """Lengthen the lease of what is in the air: its answer is still waited for."""
-    mine = (col(Delivery.id).in_(ids), col(Delivery.status) == DeliveryStatus.SENDING, col(Delivery.claimed_by) == worker)
-    longer = update(Delivery).where(*mine).values(lease_until=now + lease)
-    session.execute(longer.execution_options(synchronize_session=False))
+    session.connection().execute(statements.RENEW, {"ids": list(ids), "worker": worker, "until": now + lease})
 
 
 def bury(session: Session, worker: str, *, never_began: bool, now: datetime, keep: Collection[int] = ()) -> int:
@@ -234,7 +150,7 @@ def _of_worker(
     session: Session, worker: str, keep: Collection[int], which: ColumnElement[bool], values: Mapping[str, Any]
 ) -> int:
     """Change what a worker holds but for `keep`, and return how many those were."""
-    mine = update(Delivery).where(_LEASED, col(Delivery.claimed_by) == worker, which)
+    mine = update(Delivery).where(statements.LEASED, col(Delivery.claimed_by) == worker, which)
     if keep:
         mine = mine.where(col(Delivery.id).not_in(keep))
     return int(session.connection().execute(mine.values(values).execution_options(synchronize_session=False)).rowcount)
@@ -248,52 +164,9 @@ def record(session: Session, outcomes: Sequence[Outcome], *, worker: str, now: d
     if not outcomes:
         return
     rows = [_outcome_row(outcome, now=now) for outcome in outcomes]
-    if session.get_bind().dialect.name == "postgresql":
-        columns = {name: [row[name] for row in rows] for name in rows[0]}
-        session.connection().execute(_RECORD_ALL, {**columns, "worker": worker, "now": now, "moves": _MOVES})
-    else:
-        session.connection().execute(_RECORD_EACH, [{**row, "worker": worker, "now": now} for row in rows])
+    statements.record(session.connection(), rows, worker=worker, now=now)
 
 
-# The columns of an outcome as it is recorded, with their types on PostgreSQL.
-_RECORDED = {
-    "row_id": "bigint",
-    "event": "text",
-    "after": "text",
-    "again_at": "timestamptz",
-    "sent_at": "timestamptz",
-    "reason": "text",
-    "reply_code": "integer",
-    "reply_enhanced": "text",
-    "reply_text": "text",
-    "reply_phase": "text",
-    "reply_server": "text",
-}
-_SET = ", ".join(f"{name} = {{0}}{name}" for name in list(_RECORDED)[4:])
-# Which (event, state) pairs end as the event ends what is being sent; any other pair leaves the row as it is.
-_MOVES = [
-    f"{event} {status}" for event in DeliveryEvent for status in before(event, advance_delivery(DeliveryStatus.SENDING, event))
-]
-# Both statements are made of the names above and of states alone.
-# What a worker lets go of, nobody holds, and it counts as no attempt; an unknown keeps its worker, whose late answer counts.
-_RECORD_ALL = text(
-    "UPDATE deliveries AS d SET status = m.after, updated_at = :now, lease_until = NULL,"  # noqa: S608
-    " claimed_by = CASE WHEN m.after = 'queued' THEN '' ELSE d.claimed_by END,"
-    " attempts = d.attempts - CASE WHEN m.after = 'queued' AND d.status <> 'claimed' THEN 1 ELSE 0 END,"
-    f" due_at = coalesce(m.again_at, d.due_at), {_SET.format('m.')} FROM unnest("
-    + ", ".join(f"CAST(:{name} AS {kind}[])" for name, kind in _RECORDED.items())
-    + f") AS m({', '.join(_RECORDED)})"
-    " WHERE d.id = m.row_id AND d.claimed_by = :worker AND m.event || ' ' || d.status = ANY(:moves)"
-)
-_RECORD_EACH = text(
-    "UPDATE deliveries SET status = :after, updated_at = :now, lease_until = NULL,"  # noqa: S608
-    " claimed_by = CASE WHEN :after = 'queued' THEN '' ELSE claimed_by END,"
-    " attempts = attempts - CASE WHEN :after = 'queued' AND status <> 'claimed' THEN 1 ELSE 0 END,"
-    f" due_at = coalesce(:again_at, due_at), {_SET.format(':')}"
-    " WHERE id = :row_id AND claimed_by = :worker AND :event || ' ' || status IN ("
-    + ", ".join(f"'{move}'" for move in _MOVES)
-    + ")"
-).bindparams(*(bindparam(name, type_=UTCDateTime()) for name in ("now", "again_at", "sent_at")))
 _NO_REPLY = Reply(0, "", "", "", "")
 
 
@@ -304,7 +177,6 @@ def _outcome_row(outcome: Outcome, *, now: datetime) -> dict[str, Any]:
         "event": outcome.event.value,
         "after": advance_delivery(DeliveryStatus.SENDING, outcome.event).value,
         "again_at": now + outcome.again_in if outcome.event is DeliveryEvent.PUT_OFF else None,
-        "sent_at": now if outcome.event is DeliveryEvent.ACCEPT else None,
         "reason": one_line(outcome.reason)[:500] if outcome.reason else "",
         "reply_code": reply.code,
         "reply_enhanced": reply.enhanced,

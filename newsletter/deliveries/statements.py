@@ -1,0 +1,219 @@
+"""The statements that every exchange with the ledger makes, built once, and alike for PostgreSQL and SQLite.
+
+A set is one parameter, whatever is in it: an array on PostgreSQL, JSON on SQLite. So the text of a statement is always the
+same, and SQLAlchemy, the driver and PostgreSQL each keep what they made of it; building them anew cost as much as running them.
+"""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import (
+    ARRAY,
+    JSON,
+    BigInteger,
+    ColumnElement,
+    Connection,
+    Date,
+    Integer,
+    String,
+    Subquery,
+    Table,
+    Update,
+    and_,
+    bindparam,
+    case,
+    cast,
+    false,
+    literal,
+    null,
+    or_,
+    select,
+    text,
+    true,
+    update,
+)
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.compiler import SQLCompiler
+from sqlalchemy.sql.dml import ReturningUpdate
+from sqlalchemy.sql.functions import FunctionElement
+from sqlmodel import col
+from sqlmodel.sql.sqltypes import UTCDateTime
+
+from newsletter.lifecycle import DeliveryEvent, DeliveryStatus, IssueStatus, SubscriptionStatus, advance_delivery, before
+from newsletter.models import Delivery, DeliveryKind, Issue, Lane, Subscriber, Subscription, Suppression
+
+_TABLE: Table = Delivery.__table__  # type: ignore[attr-defined]  # SQLModel does not declare it
+_ROW = _TABLE.c
+_STATUS = _ROW.status.type
+_BEGUN = literal(advance_delivery(DeliveryStatus.CLAIMED, DeliveryEvent.BEGIN), _STATUS)
+_SKIPPED = literal(advance_delivery(DeliveryStatus.CLAIMED, DeliveryEvent.SKIP), _STATUS)
+# What a claim tells; by the last it is ordered.
+CLAIMED = (
+    "id", "kind", "newsletter_id", "issue_id", "subscription_id", "subscriber_id", "address", "language", "values", "attempts",
+    "due_at",
+)  # fmt: skip
+# Word for word the indexes' conditions, or they are not used.
+_WAITING = text("deliveries.status IN ('queued', 'deferred')")
+LEASED = text("deliveries.status IN ('claimed', 'sending')")
+_NOW, _UNTIL = bindparam("now", type_=UTCDateTime()), bindparam("until", type_=UTCDateTime())
+_WORKER = bindparam("worker", type_=String())
+
+
+class _each(FunctionElement[int]):  # noqa: N801 -- a function of SQL
+    """The numbers of a set, as rows with one column `value`."""
+
+    inherit_cache = True
+
+
+@compiles(_each, "postgresql")
+def _each_of_array(element: _each, compiler: SQLCompiler, **how: Any) -> str:  # noqa: ANN401 -- SQLAlchemy's own
+    return f"unnest({compiler.process(element.clauses, **how)})"
+
+
+@compiles(_each, "sqlite")
+def _each_of_json(element: _each, compiler: SQLCompiler, **how: Any) -> str:  # noqa: ANN401 -- SQLAlchemy's own
+    return f"json_each({compiler.process(element.clauses, **how)})"
+
+
+# PostgreSQL calls the one column of the set as the set is called, SQLite calls it `value` whatever the set is called.
+_IDS = _each(bindparam("ids", type_=ARRAY(BigInteger()).with_variant(JSON(), "sqlite"))).table_valued("value", name="value")
+
+
+def _unreckoned(condition: ColumnElement[bool]) -> ColumnElement[bool]:
+    """Return the condition in a form of which PostgreSQL has no statistics.
+
+    Those are of a while ago, when our worker held nothing: it would expect next to no row of ours and go through all that are
+    leased, or all there are, for every id.
+    """
+    return case((condition, true()), else_=false())
+
+
+def _claim() -> ReturningUpdate[Any]:
+    """Take :most due deliveries of :which_lane, the longest due first."""
+    due = (
+        select(_ROW.id)
+        .where(_WAITING, _ROW.lane == bindparam("which_lane"), _ROW.due_at <= _NOW, _ROW.give_up_at > _NOW)
+        .order_by(_ROW.due_at, _ROW.id)
+        .limit(bindparam("most", type_=Integer()))
+        .with_for_update(skip_locked=True)
+        .cte("due")
+    )
+    values = {"status": DeliveryStatus.CLAIMED, "claimed_by": _WORKER, "lease_until": _UNTIL, "updated_at": _NOW}
+    return update(_TABLE).where(_ROW.id.in_(select(due.c.id))).values(values).returning(*(_ROW[name] for name in CLAIMED))
+
+
+def _begin() -> ReturningUpdate[Any]:
+    """Move those of :ids that are still owed into the window, or keep them there, and skip the rest; tell which is which."""
+    look = _last_look()
+    owed = look.c.reason == ""
+    first = and_(owed, _ROW.status == DeliveryStatus.CLAIMED)
+    return (
+        update(_TABLE)
+        .where(_ROW.id == look.c.id, _unreckoned(and_(LEASED, _ROW.claimed_by == _WORKER, _ROW.lease_until > _NOW)))
+        .values(
+            status=case((owed, _BEGUN), else_=_SKIPPED),
+            reason=look.c.reason,
+            attempts=_ROW.attempts + case((first, 1), else_=0),
+            lease_until=case((owed, _UNTIL), else_=null()),
+            updated_at=_NOW,
+        )
+        .returning(_ROW.id, _ROW.status)
+    )
+
+
+def _last_look() -> Subquery:
+    """Select the id of each of :ids and why it is not owed any more, "" if it is."""
+    kind, unsubscribed = col(Delivery.kind), col(Subscription.status).is_distinct_from(SubscriptionStatus.ACTIVE)
+    is_digest = kind == DeliveryKind.DIGEST
+    is_test = and_(is_digest, col(Delivery.lane) == Lane.PERSON)  # sent by hand, to whoever was named
+    until = col(Subscription.paused_until)
+    why = case(
+        # A confirmation goes even to the suppressed: they asked just now, and it is their own way back.
+        (or_(kind == DeliveryKind.ALARM, kind == DeliveryKind.CONFIRM), ""),
+        (col(Suppression.reason).is_not(None), "suppressed: " + cast(col(Suppression.reason), String)),
+        (and_(kind != DeliveryKind.GOODBYE, ~is_test, unsubscribed), "unsubscribed"),
+        (col(Issue.status) == IssueStatus.CANCELLED, "issue cancelled"),
+        (and_(is_digest, until > bindparam("today", type_=Date())), "paused until " + cast(until, String)),
+        else_="",
+    )
+    return (
+        select(col(Delivery.id).label("id"), why.label("reason"))
+        .select_from(_IDS)
+        .join(Delivery, col(Delivery.id) == _IDS.c.value)
+        .outerjoin(Subscription, col(Subscription.id) == col(Delivery.subscription_id))
+        .outerjoin(Subscriber, col(Subscriber.id) == col(Delivery.subscriber_id))
+        .outerjoin(Suppression, col(Suppression.suppression_key) == col(Subscriber.suppression_key))
+        .outerjoin(Issue, col(Issue.id) == col(Delivery.issue_id))
+        .subquery("look")
+    )
+
+
+def _of_ids(status: DeliveryStatus, values: Mapping[str, Any]) -> Update:
+    """Change those of :ids that the :worker holds in a state."""
+    mine = _unreckoned(and_(_ROW.status == status, _ROW.claimed_by == _WORKER))
+    return update(_TABLE).where(_ROW.id.in_(select(_IDS.c.value)), mine).values(values)
+
+
+CLAIM = _claim()
+BEGIN = _begin()
+GIVE_BACK = _of_ids(
+    DeliveryStatus.CLAIMED,
+    {
+        "status": advance_delivery(DeliveryStatus.CLAIMED, DeliveryEvent.GIVE_BACK),
+        "claimed_by": "",
+        "lease_until": null(),
+        "updated_at": _NOW,
+    },
+)
+RENEW = _of_ids(DeliveryStatus.SENDING, {"lease_until": _UNTIL})
+
+# The columns of an outcome as it is recorded, with their types on PostgreSQL.
+_RECORDED = {
+    "row_id": "bigint",
+    "event": "text",
+    "after": "text",
+    "again_at": "timestamptz",
+    "reason": "text",
+    "reply_code": "integer",
+    "reply_enhanced": "text",
+    "reply_text": "text",
+    "reply_phase": "text",
+    "reply_server": "text",
+}
+_SAID = ", ".join(f"{name} = {{0}}{name}" for name in list(_RECORDED)[4:])
+# Which (event, state) pairs end as the event ends what is being sent; any other pair leaves the row as it is.
+_MOVES = [
+    f"{event} {status}" for event in DeliveryEvent for status in before(event, advance_delivery(DeliveryStatus.SENDING, event))
+]
+# Both statements are made of the names above and of states alone. The CASE of the first is there for what `_unreckoned` says.
+# What a worker lets go of, nobody holds, and it counts as no attempt; an unknown keeps its worker, whose late answer counts.
+_RECORD_ALL = text(
+    "UPDATE deliveries AS d SET status = m.after, updated_at = :now, lease_until = NULL,"  # noqa: S608
+    " claimed_by = CASE WHEN m.after = 'queued' THEN '' ELSE d.claimed_by END,"
+    " attempts = d.attempts - CASE WHEN m.after = 'queued' AND d.status <> 'claimed' THEN 1 ELSE 0 END,"
+    " due_at = coalesce(m.again_at, d.due_at), sent_at = CASE WHEN m.after = 'sent' THEN :now END,"
+    f" {_SAID.format('m.')} FROM unnest("
+    + ", ".join(f"CAST(:{name} AS {kind}[])" for name, kind in _RECORDED.items())
+    + f") AS m({', '.join(_RECORDED)})"
+    " WHERE d.id = m.row_id AND CASE WHEN d.claimed_by = :worker THEN m.event || ' ' || d.status = ANY(:moves) ELSE false END"
+)
+_RECORD_EACH = text(
+    "UPDATE deliveries SET status = :after, updated_at = :now, lease_until = NULL,"  # noqa: S608
+    " claimed_by = CASE WHEN :after = 'queued' THEN '' ELSE claimed_by END,"
+    " attempts = attempts - CASE WHEN :after = 'queued' AND status <> 'claimed' THEN 1 ELSE 0 END,"
+    " due_at = coalesce(:again_at, due_at), sent_at = CASE WHEN :after = 'sent' THEN :now END,"
+    f" {_SAID.format(':')}"
+    " WHERE id = :row_id AND claimed_by = :worker AND :event || ' ' || status IN ("
+    + ", ".join(f"'{move}'" for move in _MOVES)
+    + ")"
+).bindparams(*(bindparam(name, type_=UTCDateTime()) for name in ("now", "again_at")))
+
+
+def record(connection: Connection, rows: Sequence[Mapping[str, Any]], *, worker: str, now: datetime) -> None:
+    """Write down outcomes, each with all the columns: one statement on PostgreSQL, one for each on SQLite, which is no slower."""
+    if connection.dialect.name == "postgresql":
+        columns = {name: [row[name] for row in rows] for name in _RECORDED}
+        connection.execute(_RECORD_ALL, {**columns, "worker": worker, "now": now, "moves": _MOVES})
+    else:
+        connection.execute(_RECORD_EACH, [{**row, "worker": worker, "now": now} for row in rows])
