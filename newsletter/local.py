@@ -1,5 +1,6 @@
 """The whole service on one machine: broker, web, worker and beat as child processes of one supervisor."""
 
+import os
 import signal
 import socket
 import sys
@@ -11,6 +12,7 @@ from pathlib import Path
 
 from newsletter.config import Settings
 from newsletter.deliveries.ledger import SENDING_LEASE
+from newsletter.embedded.presence import Running, present
 from newsletter.embedded.processes import Death, Program, Supervisor
 from newsletter.errors import BrokerError, Conflict
 
@@ -102,29 +104,42 @@ def watch(supervisor: Supervisor, report: Callable[[Death], None]) -> None:
 def run(settings: Settings, *, host: str, port: int, say: Callable[[str], None]) -> None:
     """Run everything until Ctrl-C: our own broker where none is set, then web, worker and beat.
 
-    Raises Conflict if nobody can listen at the port, before anything is started.
+    Other commands of this machine find it while it runs. Raises Conflict if nobody can listen at the port, or if it runs
+    already, before anything is started.
     """
-    from newsletter import db
-
     if reason := why_not(port, host):
         raise Conflict(
             f"Nobody can listen at port {port} of {host}: {reason}.",
             hint="Is the newsletter running already? Choose another with --port, or another address with --host.",
         )
+    with present(settings.data_dir) as tell:
+        _make_tables(settings, say)
+        with supervised() as supervisor:
+            redis_url = settings.redis_url or broker(supervisor, settings.data_dir / "valkey")
+            environment = {
+                "DATABASE_URL": settings.database,
+                "REDIS_URL": redis_url,
+                "NEWSLETTER_DATA_DIR": str(settings.data_dir),
+            }
+            service = Service(settings.data_dir / "logs", environment)
+            start(supervisor, service, host=host, port=port)
+            tell(Running(os.getpid(), redis_url, reached_at(host, port)))
+            say(f"Running: {settings.base_url} (listening at {host}:{port}). Logs: {service.logs}. Ctrl-C stops it.")
+            watch(supervisor, lambda death: say(str(death)))
+            say("Stopping …")
+
+
+def _make_tables(settings: Settings, say: Callable[[str], None]) -> None:
+    from newsletter import db
+
     before = db.migrate(db.connect(settings.database))
     say("Made the tables." if not before else f"The tables are of version {db.head()}.")
-    with supervised() as supervisor:
-        redis_url = settings.redis_url or broker(supervisor, settings.data_dir / "valkey")
-        environment = {
-            "DATABASE_URL": settings.database,
-            "REDIS_URL": redis_url,
-            "NEWSLETTER_DATA_DIR": str(settings.data_dir),
-        }
-        service = Service(settings.data_dir / "logs", environment)
-        start(supervisor, service, host=host, port=port)
-        say(f"Running: {settings.base_url} (listening at {host}:{port}). Logs: {service.logs}. Ctrl-C stops it.")
-        watch(supervisor, lambda death: say(str(death)))
-        say("Stopping …")
+
+
+def reached_at(host: str, port: int) -> str:
+    """Return the host:port at which this machine reaches a server that listens at the address."""
+    reached = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 -- nobody listens here
+    return f"[{reached}]:{port}" if ":" in reached else f"{reached}:{port}"
 
 
 def start(supervisor: Supervisor, service: Service, *, host: str, port: int, extra: Sequence[Program] = ()) -> None:

@@ -175,7 +175,7 @@ def test_no_broker_at_all_is_said(installed_terminal, words):
 def test_pages_that_do_not_answer_are_not_well(terminal):
     terminal.set("NEWSLETTER_WEB_PORT", 1)
 
-    assert "Is `newsletter web` running?" in terminal.refused("health", "web")
+    assert "Is `newsletter up`, or `newsletter web`, running?" in terminal.refused("health", "web")
 
 
 def test_a_mail_server_that_is_away_loses_nothing(installed_terminal):

@@ -11,7 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
-from installation import environment, eventually, kill_session
+from installation import command, environment, eventually, kill_session
 
 from newsletter.embedded.valkey import free_port
 
@@ -134,6 +134,28 @@ def test_up_stops_at_ctrl_c_and_keeps_its_data(run, tmp_path):
     assert "Traceback" not in up.said()
     assert up.alive() == []
     assert (tmp_path / "data" / "newsletter.sqlite3").exists()
+
+
+def test_commands_in_a_second_terminal_find_what_up_runs(run, tmp_path):
+    port = free_port()
+    up = run("up", "--port", str(port))
+    up.wait_for("Running:")
+
+    def well(part):
+        return command("health", part, environment=environment(tmp_path), cwd=tmp_path)
+
+    for part in ("web", "worker", "beat"):
+        eventually(lambda part=part: well(part).returncode == 0, lambda part=part: well(part).stderr, seconds=60)
+    second = command("up", "--port", str(free_port()), environment=environment(tmp_path), cwd=tmp_path)
+
+    assert second.returncode == 1
+    assert f"running in {tmp_path / 'data'} already, as process {up.process.pid}" in second.stderr
+
+    up.process.send_signal(signal.SIGINT)
+    up.process.wait(timeout=20)
+
+    assert "No broker is set" in well("worker").stderr
+    assert not (tmp_path / "data" / "running.json").exists()
 
 
 def test_up_interrupted_while_it_starts_leaves_nothing(run):

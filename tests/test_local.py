@@ -94,3 +94,16 @@ def test_waiting_ends_when_it_is_true_or_when_patience_does():
 
     assert local.until(came.is_set, patience=10)
     assert not local.until(lambda: False, patience=0.1)
+
+
+@pytest.mark.parametrize(
+    ("host", "address"),
+    [
+        ("127.0.0.1", "127.0.0.1:80"),
+        ("0.0.0.0", "127.0.0.1:80"),
+        ("::", "[::1]:80"),
+        ("::1", "[::1]:80"),
+    ],
+)
+def test_pages_that_listen_anywhere_are_reached_on_this_machine(host, address):
+    assert local.reached_at(host, 80) == address

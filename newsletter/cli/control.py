@@ -38,6 +38,7 @@ def send_test(
     with wiring.sessions_of(settings).begin() as session:
         issue = issues.find(session, newsletters.find(session, slug), name)
         is_new = control.send_test(session, issue, address, policy, now=wiring.utcnow())
+    say.wake(settings)
     if is_new:
         typer.echo(f"A test of {slug} {name} goes to {address.text}. The workers send it, or: newsletter send")
     else:
@@ -110,8 +111,10 @@ def lift(number: Annotated[int, typer.Argument(help="Its number, as `pauses` sho
     from newsletter import wiring
     from newsletter.deliveries import control
 
-    with wiring.sessions_of(say.settings()).begin() as session:
+    settings = say.settings()
+    with wiring.sessions_of(settings).begin() as session:
         control.lift(session, number, now=wiring.utcnow())
+    say.wake(settings)
     typer.echo(f"Pause {number} is over.")
 
 

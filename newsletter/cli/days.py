@@ -53,7 +53,9 @@ def publish(day: Day, newsletter: Slugs = None, weekly: Weekly = False, now: Now
     from newsletter.cli import steps
 
     work = steps.of_cadence(steps.open_work(say.settings(), newsletter or []), weekly=weekly)
-    steps.conclude(steps.publish(work, day.date(), weekly=weekly, at_once=now))
+    work = steps.publish(work, day.date(), weekly=weekly, at_once=now)
+    say.wake(work.settings)
+    steps.conclude(work)
 
 
 def send() -> None:

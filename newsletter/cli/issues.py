@@ -139,9 +139,11 @@ def resume(slug: Slug, name: Name) -> None:
     from newsletter import issues, newsletters, wiring
     from newsletter.deliveries import control
 
-    with wiring.sessions_of(say.settings()).begin() as session:
+    settings = say.settings()
+    with wiring.sessions_of(settings).begin() as session:
         issue = issues.find(session, newsletters.find(session, slug), name)
         was_paused = control.go_on(session, issue.id, now=wiring.utcnow())
+    say.wake(settings)
     typer.echo(f"{slug} {name} goes on." if was_paused else f"Nothing changed: {slug} {name} is not paused.")
 
 
@@ -163,7 +165,8 @@ def resend(
     from newsletter import issues, newsletters, wiring
     from newsletter.deliveries import control
 
-    sessions = wiring.sessions_of(say.settings())
+    settings = say.settings()
+    sessions = wiring.sessions_of(settings)
     with sessions.read() as session:
         issue = issues.find(session, newsletters.find(session, slug), name)
         found = control.unreached(session, issue.id)
@@ -180,6 +183,7 @@ def resend(
     with sessions.begin() as session:
         decision = control.Decision(say.person(), note)
         queued = control.resend(session, issue.id, chosen, decision, now=wiring.utcnow())
+    say.wake(settings)
     typer.echo(f"Queued {say.mails(queued)} of {slug} {name} again. The workers send them, or: newsletter send")
 
 

@@ -70,7 +70,7 @@ def web(
     from newsletter import wiring
     from newsletter.web import Services, create_app
 
-    settings = say.settings()
+    settings = say.settings(beside_up=False)
     services = Services(
         sessions=wiring.sessions_of(settings),
         links=wiring.links_of(settings),
@@ -111,7 +111,7 @@ def _ready() -> None:
     """Say what is missing before Celery says it at length."""
     from newsletter import wiring
 
-    settings = say.settings()
+    settings = say.settings(beside_up=False)
     wiring.sessions_of(settings)
     _answering_broker(settings.broker)
 
@@ -166,14 +166,23 @@ def health(part: Annotated[Literal["web", "worker", "beat"], typer.Argument(help
 def _web_is_well() -> None:
     from urllib.request import urlopen
 
-    url = f"http://127.0.0.1:{os.environ.get('NEWSLETTER_WEB_PORT', '8000')}/readyz"
+    url = f"http://{_pages()}/readyz"
     try:
         with urlopen(url, timeout=5) as answer:
             answer.read()
     except OSError as error:
         raise NewsletterError(
-            f"{url}: {error}", hint="Is `newsletter web` running? NEWSLETTER_WEB_PORT names another port."
+            f"{url}: {error}", hint="Is `newsletter up`, or `newsletter web`, running? NEWSLETTER_WEB_PORT names another port."
         ) from None
+
+
+def _pages() -> str:
+    """Return where the pages answer: at the port that is named, else where `up` put them, else at the usual one."""
+    from newsletter.embedded import presence
+
+    named = os.environ.get("NEWSLETTER_WEB_PORT")
+    running = None if named else presence.find(say.settings().data_dir)
+    return (running and running.pages) or f"127.0.0.1:{named or 8000}"
 
 
 def _worker_is_well() -> None:
@@ -184,7 +193,9 @@ def _worker_is_well() -> None:
     name = f"newsletter@{socket.gethostname()}"
     with Celery(broker=_answering_broker(say.settings().broker), set_as_current=False) as app:
         if not app.control.ping(destination=[name], timeout=5):
-            raise NewsletterError(f"{name} does not answer.", hint="Is `newsletter worker` running on this machine?")
+            raise NewsletterError(
+                f"{name} does not answer.", hint="Is `newsletter up`, or `newsletter worker`, running on this machine?"
+            )
 
 
 def _beat_is_well() -> None:
@@ -192,4 +203,4 @@ def _beat_is_well() -> None:
 
     with Redis.from_url(_answering_broker(say.settings().broker), socket_timeout=5) as client:
         if not client.exists("newsletter:beat::lock"):
-            raise NewsletterError("No clock ticks.", hint="Is `newsletter beat` running?")
+            raise NewsletterError("No clock ticks.", hint="Is `newsletter up`, or `newsletter beat`, running?")

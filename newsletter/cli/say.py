@@ -16,13 +16,26 @@ if TYPE_CHECKING:  # `--help` reads no settings and draws no table
     from newsletter.config import Settings
 
 
-def settings() -> "Settings":
-    """Read the settings and set up the logs by them."""
+def settings(*, beside_up: bool = True) -> "Settings":
+    """Read the settings and set up the logs by them.
+
+    Where no broker is set, it is that of the `newsletter up` which runs on the data folder; not for what outlives it.
+    """
     from newsletter import config, logs
+    from newsletter.embedded import presence
 
     read = config.load()
     logs.configure(level=read.log_level, as_json=read.log_json)
-    return read
+    running = presence.find(read.data_dir) if beside_up and not read.redis_url else None
+    return read.model_copy(update={"redis_url": running.redis_url}) if running else read
+
+
+def wake(settings: "Settings") -> None:
+    """Have the workers send at once what was queued, where there is a broker to ask them by."""
+    from newsletter import wiring
+
+    if settings.redis_url:
+        wiring.waker_of(settings)()
 
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[Any]], *, empty: str = "There is nothing yet.") -> None:
