@@ -6,10 +6,11 @@ Readers sign up and confirm through the real pages, the real workers do the day,
 import os
 import re
 import shutil
+import stat
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from email import message_from_bytes, policy
 from email.message import EmailMessage
@@ -30,6 +31,7 @@ from newsletter import config, db, local, logs, newsletters, wiring
 from newsletter.cli.previewing import SAMPLE_DAY
 from newsletter.config import Settings
 from newsletter.db import Sessions
+from newsletter.embedded.presence import Running, is_abandoned, present
 from newsletter.embedded.processes import Supervisor
 from newsletter.errors import NewsletterError
 from newsletter.lifecycle import ENDED, DeliveryStatus
@@ -68,6 +70,7 @@ READERS = {
     "eli@example.net": ("en", (EN,)),
     "fatou@example.net": ("en", (KO, EN)),
 }
+FOLDERS = "newsletter-demo-"  # what their names begin with
 PATIENCE = 60.0  # seconds for any step, on a slow machine
 
 
@@ -105,10 +108,12 @@ class Demo:
 def run(*, once: bool, port: int) -> int:
     """Run the demo until Ctrl-C, or once; return the exit code: 0 if every reader got what they should."""
     logs.configure(level="ERROR", as_json=False)
-    folder = Path(tempfile.mkdtemp(prefix="newsletter-demo-"))
+    _sweep()
+    folder = Path(tempfile.mkdtemp(prefix=FOLDERS))
     try:
-        with local.supervised() as supervisor:
+        with present(folder) as tell, local.supervised() as supervisor:
             demo = _start(supervisor, folder, port)
+            tell(Running(os.getpid(), demo.settings.broker, demo.pages.removeprefix("http://")))
             _the_day(demo)
             missing = check(demo)
             _summary(demo, missing)
@@ -123,6 +128,15 @@ def run(*, once: bool, port: int) -> int:
     finally:
         shutil.rmtree(folder, ignore_errors=True)
     return 1 if missing else 0
+
+
+def _sweep() -> None:
+    """Remove what demos of this user left that were killed, and nothing else."""
+    for folder in Path(tempfile.gettempdir()).glob(f"{FOLDERS}*"):
+        with suppress(OSError):
+            found = folder.lstat()
+            if stat.S_ISDIR(found.st_mode) and found.st_uid == os.getuid() and is_abandoned(folder):
+                shutil.rmtree(folder)
 
 
 def _start(supervisor: Supervisor, folder: Path, port: int) -> Demo:

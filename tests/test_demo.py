@@ -13,14 +13,15 @@ from pathlib import Path
 import pytest
 from installation import command, environment, eventually, kill_session
 
+from newsletter.embedded.presence import present
 from newsletter.embedded.valkey import free_port
 
 
 class Running:
     """A command with a temporary folder of its own, by which its processes are known."""
 
-    def __init__(self, folder: Path, *words: str) -> None:
-        self.temporary = Path(tempfile.mkdtemp(prefix="demo-", dir=folder))
+    def __init__(self, folder: Path, *words: str, temporary: Path | None = None) -> None:
+        self.temporary = temporary or Path(tempfile.mkdtemp(prefix="demo-", dir=folder))
         self._log = folder / "said"
         surroundings = environment(folder) | {"TMPDIR": str(self.temporary), "PYTHONUNBUFFERED": "1"}
         with self._log.open("wb") as log:
@@ -63,8 +64,8 @@ def run(tmp_path):
     """Return what runs a command; whatever is left of it is killed after the test."""
     started = []
 
-    def start(*words):
-        started.append(Running(tmp_path, *words))
+    def start(*words, **options):
+        started.append(Running(tmp_path, *words, **options))
         return started[-1]
 
     yield start
@@ -121,6 +122,26 @@ def test_a_demo_killed_in_the_middle_leaves_no_process(run):
     demo.process.wait()
 
     eventually(lambda: demo.alive() == [], demo.alive, seconds=15)
+
+
+def test_the_next_demo_removes_what_a_killed_one_left_and_nothing_else(run):
+    killed = run("demo")
+    eventually(killed.folders, killed.said)
+    eventually(lambda: list(killed.temporary.glob("newsletter-demo-*/running.json")), killed.said)
+    killed.process.kill()
+    killed.process.wait()
+    left = killed.folders()
+    eventually(lambda: killed.alive() == [], killed.alive, seconds=15)
+    for name in ("newsletter-demo-strangers", "newsletter-demo-alive"):
+        (killed.temporary / name).mkdir()
+    with present(killed.temporary / "newsletter-demo-alive"):
+        following = run("demo", temporary=killed.temporary)
+        following.wait_for("runs in")
+        following.process.send_signal(signal.SIGINT)
+        following.process.wait(timeout=15)
+
+    assert len(left) == 1
+    assert following.folders() == ["newsletter-demo-alive", "newsletter-demo-strangers"]
 
 
 def test_up_stops_at_ctrl_c_and_keeps_its_data(run, tmp_path):
