@@ -59,18 +59,24 @@ def local_day(moment: datetime, zone_name: str) -> date:
     return moment.astimezone(zone(zone_name)).date()
 
 
-def next_local_hour(moment: datetime, zone_name: str, hour: int) -> datetime:
-    """Return the first time (UTC) at or after `moment` when the clocks in the zone show `hour`:00.
+def start_of_local_day(day: date, zone_name: str) -> datetime:
+    """Return the first moment (UTC) of a date in the zone; of a date that never came there, the next one's."""
+    return datetime.combine(day, time(), zone(zone_name)).astimezone(UTC)
+
+
+def next_local_hour(moment: datetime, zone_name: str, hour: int, *, after: date | None = None) -> datetime:
+    """Return the first time (UTC) at or after `moment` when the clocks in the zone show `hour`:00, on a day later than `after`.
 
     An hour that a change to summer time leaves out is taken an hour later on the clock (the same instant); one that
-    comes twice is taken the first time.
+    comes twice is taken the first time. SOON is `moment` itself, or else when the day after `after` begins.
     """
-    if hour == SOON:
-        return moment
     place = zone(zone_name)
     day = moment.astimezone(place).date()
+    if hour == SOON:
+        return moment if after is None or day > after else start_of_local_day(after + timedelta(days=1), zone_name)
+    first = day if after is None else max(day, after + timedelta(days=1))
     for ahead in range(3):
-        due = datetime.combine(day + timedelta(days=ahead), time(hour), place).astimezone(UTC)
+        due = datetime.combine(first + timedelta(days=ahead), time(hour), place).astimezone(UTC)
         if due >= moment:
             return due
     raise AssertionError("three days hold every hour")

@@ -36,6 +36,26 @@ def test_an_issue_is_due_when_the_clock_next_shows_the_hour(moment, zone, hour, 
     assert schedule.next_local_hour(moment, zone, hour) == due
 
 
+@pytest.mark.parametrize(
+    ("zone", "hour", "after", "due"),  # ready on 10 March 2024, 12:00 UTC
+    [
+        ("UTC", 18, date(2024, 3, 9), _utc(2024, 3, 10, 18, 0)),
+        ("UTC", 18, date(2024, 3, 10), _utc(2024, 3, 11, 18, 0)),
+        ("UTC", 9, date(2024, 3, 10), _utc(2024, 3, 11, 9, 0)),
+        ("America/New_York", 7, date(2024, 3, 8), _utc(2024, 3, 11, 11, 0)),  # 08:00 there since that morning
+        ("Europe/Berlin", 2, date(2024, 3, 30), _utc(2024, 3, 31, 1, 0)),  # left out
+        ("Europe/Berlin", 2, date(2024, 10, 26), _utc(2024, 10, 27, 0, 0)),  # comes twice: the first
+        ("Pacific/Kiritimati", 1, date(2024, 3, 11), _utc(2024, 3, 11, 11, 0)),
+        ("Pacific/Honolulu", 3, date(2024, 3, 10), _utc(2024, 3, 11, 13, 0)),
+        ("UTC", schedule.SOON, date(2024, 3, 9), _utc(2024, 3, 10, 12, 0)),
+        ("Asia/Kathmandu", schedule.SOON, date(2024, 3, 10), _utc(2024, 3, 10, 18, 15)),  # when the day after begins
+        ("Africa/Cairo", schedule.SOON, date(2024, 4, 25), _utc(2024, 4, 25, 22, 0)),  # a day that begins at 01:00
+    ],
+)
+def test_an_issue_is_due_on_a_day_that_is_later_than_one_that_is_taken(zone, hour, after, due):
+    assert schedule.next_local_hour(_utc(2024, 3, 10, 12, 0), zone, hour, after=after) == due
+
+
 @given(
     moment=st.datetimes(datetime(2000, 1, 1), datetime(2037, 12, 31), timezones=st.just(UTC)),  # noqa: DTZ001 -- bounds are naive
     zone=st.sampled_from(ZONES),

@@ -71,6 +71,8 @@ def _show(view: "View") -> None:
     if view.pause:
         until = say.moment(view.pause.until) if view.pause.until else f"newsletter issues resume {view.newsletter} {view.issue}"
         typer.echo(f"PAUSED until {until}. {view.pause.cause}")
+    if view.catch_up:
+        typer.echo("Catching up: it was published when the turn of the next had come, and comes beside what else a day brings.")
     if view.subject:
         typer.echo(f"Subject: {view.subject}")
     stages = view.stages

@@ -1,16 +1,16 @@
 """Putting mails into the outbox: one at a time for a person, a whole issue by one INSERT … SELECT."""
 
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, String, and_, cast, exists, func, literal, or_, select
+from sqlalchemy import ColumnElement, Select, String, cast, exists, func, literal, or_, select
 from sqlmodel import Session, col
 
-from newsletter import db, schedule
-from newsletter.errors import BadInput
+from newsletter import db
+from newsletter.deliveries import due
+from newsletter.deliveries.due import Earlier
 from newsletter.lifecycle import DeliveryStatus, SubscriptionStatus
 from newsletter.models import (
     Delivery,
@@ -81,22 +81,29 @@ def fan_out(session: Session, issue: Issue, *, now: datetime) -> int:
     """Queue the digest of a published issue for every subscriber who has not got it, and return how many that were.
 
     One INSERT … SELECT over subscriptions and due times; the dedupe key makes it repeatable. It is repeated at once for
-    whoever changed zone or hour between the reckoning of due times and the insertion.
+    whoever changed zone or hour between the reckoning of due times and the insertion. The newsletter is to be locked: two
+    issues that are fanned out at once would not see whose day the other takes.
     """
-    _add_due_times(session, issue)
-    queued = _insert_digests(session, issue, now=now)
-    while _add_due_times(session, issue):
-        queued += _insert_digests(session, issue, now=now)
+    before = due.earlier(session, issue)
+    pairs = _readers(issue).with_only_columns(due.zone_of(), due.hour_of()).distinct()
+    due.add_due_times(session, issue, pairs, before)
+    queued = _insert_digests(session, issue, before, now=now)
+    while due.add_due_times(session, issue, pairs, before):
+        queued += _insert_digests(session, issue, before, now=now)
     return queued
 
 
-def _insert_digests(session: Session, issue: Issue, *, now: datetime) -> int:
-    columns = _digest_columns(issue, now=now)
+def _insert_digests(session: Session, issue: Issue, before: Earlier, *, now: datetime) -> int:
+    source = due.join_due_times(session, _readers(issue), issue, before)
+    return db.insert_from(session, Delivery, _digest_columns(issue, now=now), source)
+
+
+def _readers(issue: Issue) -> Select[Any]:
+    """Select the subscriptions that an issue is owed to."""
     source = select(col(Subscription.id)).select_from(Subscription)
     source = source.join(Subscriber, col(Subscriber.id) == col(Subscription.subscriber_id))
     source = source.join(Newsletter, col(Newsletter.id) == col(Subscription.newsletter_id))
-    source = source.join(DueTime, and_(*_due_for_subscription(issue.id)))
-    return db.insert_from(session, Delivery, columns, source.where(*_owed(issue)))
+    return source.where(*_owed(issue))
 
 
 def _digest_columns(issue: Issue, *, now: datetime) -> dict[str, Any]:
@@ -116,18 +123,6 @@ def _digest_columns(issue: Issue, *, now: datetime) -> dict[str, Any]:
     }
 
 
-def _zone_of() -> ColumnElement[str]:
-    return func.coalesce(func.nullif(Subscription.zone, ""), func.nullif(Subscriber.zone, ""), Newsletter.zone)
-
-
-def _hour_of() -> ColumnElement[int]:
-    return func.coalesce(Subscription.send_hour, Newsletter.send_hour, schedule.SOON)
-
-
-def _due_for_subscription(issue_id: int) -> tuple[ColumnElement[bool], ...]:
-    return (col(DueTime.issue_id) == issue_id, col(DueTime.zone) == _zone_of(), col(DueTime.send_hour) == _hour_of())
-
-
 def _owed(issue: Issue) -> tuple[ColumnElement[bool], ...]:
     """Say who gets an issue: active, confirmed before it was published, not paused, not suppressed."""
     assert issue.published_at is not None
@@ -140,34 +135,6 @@ def _owed(issue: Issue) -> tuple[ColumnElement[bool], ...]:
         or_(col(Subscription.paused_until).is_(None), col(Subscription.paused_until) <= issue.published_at.date()),
         ~suppressed,
     )
-
-
-def _add_due_times(session: Session, issue: Issue) -> int:
-    """Reckon when the issue is due for each zone and hour that somebody has; return how many of these are new."""
-    assert issue.published_at is not None
-    newsletter = session.get_one(Newsletter, issue.newsletter_id)
-    pairs = (
-        select(_zone_of(), _hour_of())
-        .select_from(Subscription)
-        .join(Subscriber, col(Subscriber.id) == col(Subscription.subscriber_id))
-        .join(Newsletter, col(Newsletter.id) == col(Subscription.newsletter_id))
-        .where(*_owed(issue))
-        .distinct()
-    )
-    rows = []
-    for zone, hour in session.execute(pairs):
-        due = _due_at(issue.published_at, (zone, newsletter.zone, "UTC"), hour)
-        give_up = due + timedelta(hours=newsletter.give_up_hours)
-        rows.append({"issue_id": issue.id, "zone": zone, "send_hour": hour, "due_at": due, "give_up_at": give_up})
-    return db.insert_new(session, DueTime, rows)
-
-
-def _due_at(published_at: datetime, zones: Sequence[str], hour: int) -> datetime:
-    """Return the hour in the first of the zones that there is: one reader's odd zone must not hold up an issue."""
-    for zone in zones:
-        with suppress(BadInput):
-            return schedule.next_local_hour(published_at, zone, hour)
-    raise AssertionError("UTC is a zone")
 
 
 def counts(session: Session, issue_id: int) -> dict[DeliveryStatus, int]:

@@ -68,6 +68,7 @@ class View:
     last_day: date
     status: str
     reason: str
+    catch_up: bool  # published after an outage: it comes beside another issue, on a day that may be taken
     subject: str
     pause: Waiting | None
     stages: Stages
@@ -93,6 +94,7 @@ def show(session: Session, issue: Issue, *, now: datetime) -> View:
         last_day=issue.last_day,
         status=issue.status.value,
         reason=issue.reason,
+        catch_up=issue.catch_up,
         subject=issue.subject,
         pause=_pause(session, issue, now),
         stages=Stages(

@@ -1,25 +1,31 @@
 """Publishing: the deliveries of an issue come into being; finishing and cancelling."""
 
-from datetime import datetime
+from datetime import date, datetime, timedelta
 
-from sqlalchemy import exists, select, update
+from sqlalchemy import exists, func, select, update
 from sqlmodel import Session, col
 
 from newsletter import deliveries
 from newsletter.errors import Conflict, NotFound
+from newsletter.issues.assembling import cutoff_of, period_of
 from newsletter.lifecycle import ENDED, IssueEvent, IssueStatus, advance_issue
-from newsletter.models import Delivery, Issue, IssuePaper
+from newsletter.models import Delivery, Issue, IssuePaper, Newsletter
+
+OUT = (IssueStatus.PUBLISHED, IssueStatus.SENT)
 
 
 def publish(session: Session, issue_id: int, *, now: datetime) -> int:
     """Queue a ready issue for everybody it is owed to, and return how many deliveries are new.
 
-    Repeating it adds nobody twice. Raises Conflict for an issue that is not ready.
+    Repeating it adds nobody twice. Raises Conflict for an issue that is not ready. Issues of a newsletter are published one
+    after the other: each must see whose day the one before takes.
     """
+    _lock_newsletter(session, issue_id)
     issue = _locked(session, issue_id)
     if issue.status in (IssueStatus.READY, IssueStatus.PUBLISHED, IssueStatus.SENT):
         issue.status = advance_issue(issue.status, IssueEvent.PUBLISH)
-        issue.published_at = issue.published_at or now
+        if issue.published_at is None:
+            issue.published_at, issue.catch_up = now, _catches_up(session, issue, now=now)
         session.flush()
         return deliveries.fan_out(session, issue, now=now)
     reason = f" ({issue.reason})" if issue.reason else ""
@@ -33,6 +39,24 @@ _BEFORE = {
     IssueStatus.DRAFT: "`newsletter assemble` renders it.",
     IssueStatus.CANCELLED: "It stays cancelled. Its papers come with the next issue.",
 }
+
+
+def is_catch_up(first_day: date, *, next_cutoff: datetime, newest: date | None, published_at: datetime) -> bool:
+    """Whether an issue catches up: it is published after an outage, when the turn of the next has come.
+
+    That is so when the next one may be made already (its cut-off, `next_cutoff`, has passed), or when one of later days is
+    out (`newest` is the first day of the latest that is). It is the exception to one issue a local day: it comes at the
+    reader's hour whatever else comes that day, and takes the day from no other, or no reader would ever be up to date again.
+    """
+    return published_at >= next_cutoff or (newest is not None and newest > first_day)
+
+
+def _catches_up(session: Session, issue: Issue, *, now: datetime) -> bool:
+    newsletter = session.get_one(Newsletter, issue.newsletter_id)
+    following = period_of(issue.cadence, issue.last_day + timedelta(days=1))
+    same = (col(Issue.newsletter_id) == issue.newsletter_id, col(Issue.cadence) == issue.cadence, col(Issue.status).in_(OUT))
+    newest = session.scalar(select(func.max(col(Issue.first_day))).where(*same, col(Issue.id) != issue.id))
+    return is_catch_up(issue.first_day, next_cutoff=cutoff_of(newsletter, following), newest=newest, published_at=now)
 
 
 def cancel(session: Session, issue_id: int, *, reason: str, now: datetime) -> Issue:
@@ -57,6 +81,12 @@ def finish(session: Session, *, now: datetime) -> int:
     done = update(Issue).where(col(Issue.status) == IssueStatus.PUBLISHED, ~left)
     new = {"status": advance_issue(IssueStatus.PUBLISHED, IssueEvent.FINISH), "finished_at": now}
     return int(session.connection().execute(done.values(new).execution_options(synchronize_session=False)).rowcount)
+
+
+def _lock_newsletter(session: Session, issue_id: int) -> None:
+    """Lock the newsletter before its issue, as assembling does: in another order the two could wait for each other."""
+    owner = select(col(Issue.newsletter_id)).where(col(Issue.id) == issue_id).scalar_subquery()
+    session.execute(select(col(Newsletter.id)).where(col(Newsletter.id) == owner).with_for_update(key_share=True))
 
 
 def _locked(session: Session, issue_id: int) -> Issue:

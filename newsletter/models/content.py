@@ -4,7 +4,7 @@ from datetime import date, datetime
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import Index, UniqueConstraint, text
+from sqlalchemy import Index, UniqueConstraint, false, text
 from sqlmodel import Field, SQLModel
 
 from newsletter.lifecycle import IssueStatus
@@ -121,6 +121,7 @@ class Issue(SQLModel, table=True):
     created_at: datetime
     frozen_at: datetime | None = None
     published_at: datetime | None = None
+    catch_up: bool = Field(default=False, sa_column_kwargs={"server_default": false()})  # late: comes beside another
     finished_at: datetime | None = None
 
 
@@ -168,10 +169,13 @@ class IssuePiece(SQLModel, table=True):
 
 
 class DueTime(SQLModel, table=True):
-    """When an issue is due for a zone and local hour: reckoned in Python once, joined by the fan-out."""
+    """When an issue is due for a zone and local hour: reckoned in Python once, joined by the fan-out.
+
+    It is so for those whose last issue was due from `last_since` on and before `last_before`: it leaves them the day free.
+    """
 
     __tablename__ = "due_times"
-    __table_args__ = (UniqueConstraint("issue_id", "zone", "send_hour"),)
+    __table_args__ = (UniqueConstraint("issue_id", "zone", "send_hour", "last_since"),)
 
     id: int = Field(default=None, primary_key=True)
     issue_id: int = Field(foreign_key="issues.id", ondelete="CASCADE")
@@ -179,3 +183,5 @@ class DueTime(SQLModel, table=True):
     send_hour: int  # -1: as soon as the issue is ready
     due_at: datetime
     give_up_at: datetime
+    last_since: datetime
+    last_before: datetime
