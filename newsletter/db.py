@@ -11,7 +11,21 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import URL, Connection, Engine, Select, create_engine, event, inspect, make_url, text
+from sqlalchemy import (
+    URL,
+    Connection,
+    Engine,
+    Select,
+    bindparam,
+    column,
+    create_engine,
+    event,
+    func,
+    inspect,
+    make_url,
+    select,
+    text,
+)
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
 from sqlalchemy.pool import ConnectionPoolEntry
@@ -134,6 +148,24 @@ def insert_from(session: Session, table: type[SQLModel], columns: Mapping[str, A
     """Insert what `source` selects, a column for each of `columns`, pass over what is there, and return how many went in."""
     selected = source.with_only_columns(*columns.values(), maintain_column_froms=True)
     return _insert(session, table, lambda insert: insert.from_select(list(columns), selected))
+
+
+def insert_many(session: Session, table: type[SQLModel], rows: Sequence[dict[str, Any]]) -> None:
+    """Insert a great many rows of the same columns, passing over those that break a unique constraint.
+
+    `insert_new` says how many went in; this is several times faster. On PostgreSQL one statement unnests an array for each
+    column, on SQLite the driver repeats one statement for each row.
+    """
+    if not rows:
+        return
+    if session.get_bind().dialect.name == "sqlite":
+        session.connection().execute(sqlite.insert(table).on_conflict_do_nothing(), list(rows))
+        return
+    types = {name: table.__table__.c[name].type for name in rows[0]}  # type: ignore[attr-defined]  # SQLModel does not declare it
+    arrays = (bindparam(name, type_=postgresql.ARRAY(kind, dimensions=1)) for name, kind in types.items())
+    given = func.unnest(*arrays).table_valued(*(column(name, kind) for name, kind in types.items())).render_derived("given")
+    insert = postgresql.insert(table).from_select(list(types), select(*given.c)).on_conflict_do_nothing()
+    session.connection().execute(insert, {name: [row[name] for row in rows] for name in types})
 
 
 def _values(rows: list[dict[str, Any]], insert: Any) -> Any:  # noqa: ANN401 -- either dialect's Insert
