@@ -9,7 +9,8 @@ NewsletterError            says what, where, and what to do; the CLI prints it a
 │   └── BadAddress         an email address that cannot be mailed
 ├── NotFound               there is no such newsletter, issue, subscriber …
 ├── Conflict               it is there, but in a state that forbids what was asked
-├── BadToken               a link that is forged, for another purpose, or too old
+├── BadToken               a link that is forged, or for another purpose
+│   └── LinkExpired        one of ours, and too old: ask for a new one
 ├── SourceError            a source could not be read
 │   ├── SourceUnavailable  it did not answer, or asked us to come back later: try again
 │   └── SourceMalformed    it answered something that is no list of papers: tell the operator
@@ -67,6 +68,15 @@ class Conflict(NewsletterError):
 
 class BadToken(NewsletterError):
     """A link that is forged, made for another purpose, or too old."""
+
+
+class LinkExpired(BadToken):
+    """A link of ours that is too old; `numbers` is what it was about, nothing where that is gone."""
+
+    def __init__(self, what: str, *, hint: str = "", numbers: tuple[int, ...] = ()) -> None:
+        """Keep the numbers that the link held."""
+        super().__init__(what, hint=hint)
+        self.numbers = numbers
 
 
 class SourceError(NewsletterError):

@@ -17,7 +17,7 @@ from hashlib import sha256
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESSIV
 
-from newsletter.errors import BadToken
+from newsletter.errors import BadToken, LinkExpired
 
 TOKEN_LIMIT = 200  # characters; ours are far shorter
 
@@ -104,7 +104,7 @@ class Links:
     def _read_expiring(self, token: str, purpose: Purpose, *, now: datetime) -> tuple[int, ...]:
         *numbers, expires = self.keyring.unsign(token, purpose)
         if datetime.fromtimestamp(expires, tz=UTC) < now:
-            raise BadToken("This link has expired.", hint="Ask for a new one.")
+            raise LinkExpired("This link has expired.", hint="Ask for a new one.", numbers=tuple(numbers))
         return tuple(numbers)
 
     def unsubscribe(self, subscription_id: int) -> str:

@@ -1,5 +1,6 @@
 import re
 from datetime import timedelta
+from urllib.parse import urlsplit
 
 import pytest
 from factories import LINKS, NOW, POLICY
@@ -214,14 +215,57 @@ def test_a_token_is_good_for_its_own_purpose_alone(site, visit):
     assert site.subscription().status is SubscriptionStatus.PENDING
 
 
-def test_a_link_that_has_expired_confirms_nothing(site, visit):
+@pytest.mark.parametrize("method", ["GET", "HEAD", "POST"])
+def test_a_link_that_has_expired_confirms_nothing(site, visit, method):
     sign_up(visit)
     path = site.confirm_path()
     site.now += timedelta(days=4)
 
-    assert visit.get(path).status_code == 400
-    assert visit.post(path).status_code == 400
+    assert visit.request(method, path).status_code == 410
     assert site.subscription().status is SubscriptionStatus.PENDING
+    assert site.kinds() == ["confirm"]
+
+
+def test_a_link_that_has_expired_leads_to_the_form_of_its_newsletters(site, visit):
+    site.add("weekly-papers")
+    site.add("other-papers")
+    sign_up(visit, newsletter=["daily-papers", "weekly-papers"])
+    path = site.confirm_path()
+    site.now += timedelta(days=4)
+
+    page = visit.get(path).text
+    again = re.search(r'href="(/\?lang=en&amp;newsletter[^"]*)"', page)[1].replace("&amp;", "&")
+
+    assert "This link has expired" in page
+    assert "works for 72 hours" in page
+    assert "ari@" not in page
+    assert re.findall(r'value="([a-z-]+)"[^>]* checked', visit.get(again).text) == ["daily-papers", "weekly-papers"]
+
+
+def test_a_link_that_has_expired_says_so_in_the_readers_language(site, visit):
+    sign_up(visit, lang="ko")
+    path = site.confirm_path()
+    site.now += timedelta(days=4)
+
+    assert "만료된 링크입니다" in visit.get(path).text
+    assert "This link has expired" in visit.get(f"{path}?lang=en").text
+
+
+def test_a_link_whose_request_is_gone_has_expired(site, visit):
+    path = urlsplit(site.links.confirm(4711, site.now + timedelta(days=1))).path
+
+    response = visit.get(path)
+
+    assert response.status_code == 410
+    assert "This link has expired" in response.text
+
+
+def test_a_link_that_was_cut_short_says_so_in_both_languages(site, visit):
+    sign_up(visit)
+    path = site.confirm_path()[:-1]
+
+    assert "damaged or incomplete" in visit.get(path).text
+    assert "손상되었거나" in visit.get(f"{path}?lang=ko").text
 
 
 def test_confirming_twice_is_kind_and_changes_nothing(site, visit):

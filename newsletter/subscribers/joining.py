@@ -9,7 +9,7 @@ from sqlmodel import Session, col
 
 from newsletter import db, i18n, schedule
 from newsletter.deliveries import Mail, enqueue
-from newsletter.errors import BadInput, BadToken
+from newsletter.errors import BadInput, LinkExpired
 from newsletter.lifecycle import IssueStatus, SubscriptionEvent, SubscriptionStatus, advance_subscription
 from newsletter.models import (
     Cadence,
@@ -56,6 +56,7 @@ class Asked:
     """A request as its confirm page shows it: no address, for the link may have been forwarded."""
 
     titles: tuple[str, ...]
+    slugs: tuple[str, ...]
     language: str
     confirmed: bool
 
@@ -192,19 +193,20 @@ def _say_already_subscribed(
 
 
 def look_at_request(session: Session, consent_id: int) -> Asked:
-    """Return what a confirm link is about; changes nothing. Raises BadToken if the request is gone."""
+    """Return what a confirm link is about; changes nothing. Raises LinkExpired if the request is gone."""
     consent = session.get(Consent, consent_id)
     if consent is None:
-        raise BadToken("This request is no longer known.", hint="Sign up again and use the new link.")
+        raise LinkExpired("This request is no longer known.", hint="Sign up again and use the new link.")
     language = session.get_one(Subscriber, consent.subscriber_id).language
-    titles = (row.title for row in _newsletters(session, consent.newsletter_ids))
-    return Asked(titles=tuple(titles), language=language, confirmed=consent.confirmed_at is not None)
+    newsletters = _newsletters(session, consent.newsletter_ids)
+    titles, slugs = tuple(row.title for row in newsletters), tuple(row.slug for row in newsletters)
+    return Asked(titles, slugs, language, confirmed=consent.confirmed_at is not None)
 
 
 def confirm(session: Session, consent_id: int, links: Links, *, ip: str = "", now: datetime) -> Asked:
     """Make the subscriptions of a request active: the person pressed the button. Pressing twice changes nothing more.
 
-    What has been left since the request stays left. Raises BadToken if the request is gone.
+    What has been left since the request stays left. Raises LinkExpired if the request is gone.
     """
     look_at_request(session, consent_id)
     consent = session.get_one(Consent, consent_id)

@@ -8,7 +8,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import Response
 from starlette.exceptions import HTTPException
 
-from newsletter.errors import BadInput, BadToken, Conflict, NewsletterError, NotFound
+from newsletter.errors import BadInput, BadToken, Conflict, LinkExpired, NewsletterError, NotFound
 from newsletter.web import archive, joining, leaving, machine
 from newsletter.web.edge import Edge
 from newsletter.web.pages import Pages, language_of
@@ -18,6 +18,7 @@ log = structlog.get_logger()
 
 # Which page of error.html an error is shown by; NewsletterErrors that are not here are faults of ours.
 _SHOWN: dict[type[NewsletterError], tuple[str, HTTPStatus]] = {
+    LinkExpired: ("expired", HTTPStatus.GONE),
     BadToken: ("link", HTTPStatus.BAD_REQUEST),
     NotFound: ("absent", HTTPStatus.NOT_FOUND),
     Conflict: ("conflict", HTTPStatus.CONFLICT),

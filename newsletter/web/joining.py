@@ -3,12 +3,14 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from http import HTTPStatus
+from typing import Annotated
+from urllib.parse import urlencode
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Query, Request
 from fastapi.responses import Response
 
 from newsletter import issues, newsletters, subscribers
-from newsletter.errors import BadAddress, Conflict
+from newsletter.errors import BadAddress, Conflict, LinkExpired
 from newsletter.issues.records import ArchiveEntry
 from newsletter.models import Newsletter
 from newsletter.subscribers import Address, Asked
@@ -59,9 +61,9 @@ class _Joining:
         self._services = services
         self._pages = pages
 
-    def home(self, request: Request, newsletter: str = "") -> Response:
-        """Show what there is to subscribe to; `newsletter` is a slug to choose beforehand."""
-        return self._form(Filled(slugs=(newsletter,)), language_of(request))
+    def home(self, request: Request, newsletter: Annotated[Sequence[str], Query()] = ()) -> Response:
+        """Show what there is to subscribe to; `newsletter` is a slug to choose beforehand, and may be given again."""
+        return self._form(Filled(slugs=newsletter), language_of(request))
 
     def home_again(self, request: Request) -> Response:
         """Lead whoever opens the form's address to the form."""
@@ -106,12 +108,14 @@ class _Joining:
 
     def check_your_inbox(self, request: Request) -> Response:
         """Say that a mail is on its way: to everybody, in the same words."""
-        hours = round(self._services.policy.confirm_within.total_seconds() / 3600)
-        return self._pages.show("check-your-inbox.html", {"hours": hours}, language=language_of(request))
+        return self._pages.show("check-your-inbox.html", {"hours": self._hours()}, language=language_of(request))
 
     def look(self, request: Request, token: str) -> Response:
         """Show what a confirm link is about, with the button that confirms; changes nothing."""
-        consent_id = self._services.links.read_confirm(token, now=self._services.clock())
+        try:
+            consent_id = self._services.links.read_confirm(token, now=self._services.clock())
+        except LinkExpired as error:
+            return self._too_old(request, error)
         with self._services.sessions.read() as session:
             asked = subscribers.look_at_request(session, consent_id)
         return self._asked(request, "confirmed.html" if asked.confirmed else "confirm.html", asked, already=True)
@@ -119,7 +123,10 @@ class _Joining:
     def confirm(self, request: Request, token: str, sent: Sent) -> Response:
         """Confirm: the button was pressed. Raises Conflict for a request that its person has left since."""
         now = self._services.clock()
-        consent_id = self._services.links.read_confirm(token, now=now)
+        try:
+            consent_id = self._services.links.read_confirm(token, now=now)
+        except LinkExpired as error:
+            return self._too_old(request, error)
         with self._services.sessions.begin() as session:
             already = subscribers.look_at_request(session, consent_id).confirmed
             asked = subscribers.confirm(session, consent_id, self._services.links, ip=ip_of(request), now=now)
@@ -127,6 +134,19 @@ class _Joining:
             raise Conflict("This request was taken back by leaving.", hint="Sign up again.")
         page = self._asked(request, "confirmed.html", asked, already=already, chosen=first(sent, "lang"))
         return self._services.then_wake(page)
+
+    def _too_old(self, request: Request, error: LinkExpired) -> Response:
+        """Say that a confirm link has expired, and lead to the form with what it was for; raises LinkExpired if that is gone."""
+        with self._services.sessions.read() as session:
+            asked = subscribers.look_at_request(session, error.numbers[0])
+        language = language_of(request, [asked.language])
+        again = urlencode({"lang": language, "newsletter": asked.slugs}, doseq=True)
+        return self._pages.show(
+            "expired.html", {"hours": self._hours(), "again": again}, language=language, status=HTTPStatus.GONE
+        )
+
+    def _hours(self) -> int:
+        return round(self._services.policy.confirm_within.total_seconds() / 3600)
 
     def _asked(self, request: Request, name: str, asked: Asked, *, already: bool, chosen: str = "") -> Response:
         language = language_of(request, [chosen, asked.language])
