@@ -5,7 +5,7 @@ import sys
 import typer
 
 from newsletter import __version__
-from newsletter.cli import control, days, deliveries, dkim, issues, newsletters, people, running
+from newsletter.cli import bounces, control, days, deliveries, dkim, issues, newsletters, people, running
 from newsletter.errors import DatabaseError, NewsletterError
 
 app = typer.Typer(
@@ -26,6 +26,7 @@ deliveries.register(app)
 control.register(app)
 people.register(app)
 dkim.register(app)
+bounces.register(app)
 
 
 def _show_version(wanted: bool) -> None:

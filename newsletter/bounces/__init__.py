@@ -1,0 +1,1 @@
+"""Bounces and complaints: what other servers report about the mail we sent."""
