@@ -17,6 +17,7 @@ from newsletter.embedded.processes import Death, Program, Supervisor
 from newsletter.errors import BrokerError, Conflict
 
 WORKER_GRACE = SENDING_LEASE.total_seconds()  # longer than a drain waits for the last answers
+OTHERS_GRACE = 15.0  # seconds
 START_PATIENCE = 60.0  # seconds for a process to answer after its start, on a slow machine
 
 
@@ -27,7 +28,7 @@ class Service:
     logs: Path
     environment: Mapping[str, str]
 
-    def program(self, *words: str, grace: float = 15.0) -> Program:
+    def program(self, *words: str, grace: float = OTHERS_GRACE) -> Program:
         """Return one of our own commands as a program, named by its first word."""
         arguments = (sys.executable, "-m", "newsletter", *words)
         return Program(words[0], arguments, self.logs / f"{words[0]}.log", self.environment, grace)

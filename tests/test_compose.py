@@ -6,11 +6,12 @@ import pytest
 import yaml
 
 from newsletter.config import Settings
+from newsletter.deliveries import Pace
+from newsletter.deliveries.books import PATIENCE as DATABASE_PATIENCE
+from newsletter.local import OTHERS_GRACE, WORKER_GRACE
 
 ROOT = Path(__file__).parent.parent
 OURS = {"migrate", "web", "worker", "beat", "mailbox"}
-ANSWER_TIME = timedelta(minutes=10)  # RFC 5321 section 4.5.3.2.6
-DRAIN_TIME = timedelta(minutes=1)
 
 
 @pytest.fixture(scope="module")
@@ -47,8 +48,18 @@ def test_every_long_running_service_has_a_health_check_a_grace_time_and_comes_ba
     assert services["migrate"]["restart"] == "no"
 
 
-def test_a_worker_may_wait_for_the_answer_to_its_last_message(services):
-    assert seconds(services["worker"]["stop_grace_period"]) > DRAIN_TIME + ANSWER_TIME
+def test_a_worker_may_wait_for_the_answer_to_its_last_message_as_long_as_everywhere(services):
+    grace = seconds(services["worker"]["stop_grace_period"])
+
+    assert grace == timedelta(seconds=WORKER_GRACE)
+    assert grace > Pace().grace + timedelta(seconds=DATABASE_PATIENCE)
+
+
+def test_the_example_of_a_systemd_unit_waits_for_all_that_up_stops():
+    unit = (ROOT / "docs" / "operating.md").read_text()
+    minutes = int(re.search(r"^TimeoutStopSec=(\d+)min$", unit, re.MULTILINE)[1])
+
+    assert timedelta(minutes=minutes) > timedelta(seconds=WORKER_GRACE + 3 * OTHERS_GRACE)
 
 
 def test_nothing_starts_before_what_it_needs(services):
