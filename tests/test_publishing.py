@@ -10,7 +10,7 @@ from newsletter import issues
 from newsletter.errors import BadInput, Conflict, NotFound
 from newsletter.issues import records
 from newsletter.lifecycle import DeliveryStatus, IssueStatus
-from newsletter.models import Delivery, DeliveryKind, Issue, IssuePaper, Paper
+from newsletter.models import Cadence, Delivery, DeliveryKind, Issue, IssuePaper, Paper
 from newsletter.sources.documents import read
 
 LATER = NOW + timedelta(hours=1)
@@ -156,10 +156,37 @@ def test_the_archive_shows_what_is_out_the_newest_first(sessions, make, newslett
 
     with sessions.read() as session:
         entries = issues.archive(session, newsletter)
-        older = issues.archive(session, newsletter, before=entries[0].first_day, limit=1)
+        older = issues.archive(session, newsletter, before=entries[0].name, limit=1)
 
     assert [(entry.name, entry.papers) for entry in entries] == [("2024-03-16", 2), ("2024-03-15", 2), ("2024-03-14", 2)]
     assert [entry.name for entry in older] == ["2024-03-15"]
+
+
+def test_the_archive_passes_over_no_issue_where_a_day_and_a_week_begin_together(sessions, make, newsletter):
+    monday = DAY - timedelta(days=3)
+    for days in range(3):
+        make.issue(newsletter, IssueStatus.PUBLISHED, numbers=(days,), day=monday + timedelta(days=days))
+    with sessions.begin() as session:
+        week = issues.assemble(session, newsletter, Cadence.WEEKLY, monday, now=NOW)
+        week.status = IssueStatus.PUBLISHED
+
+    found, before = [], ""
+    with sessions.read() as session:
+        while shown := issues.archive(session, newsletter, before=before, limit=1):
+            before = shown[0].name
+            found.append(before)
+
+    assert found == ["2024-03-13", "2024-03-12", "2024-03-11", "2024-W11"]
+
+
+def test_the_archive_names_the_first_papers_of_an_issue_in_its_order(sessions, make, newsletter):
+    make.issue(newsletter, IssueStatus.PUBLISHED, numbers=(5, 4, 1, 2))
+
+    with sessions.read() as session:
+        (entry,) = issues.archive(session, newsletter)
+
+    assert entry.papers == 4
+    assert entry.titles == tuple(f"Paper {number} on small models" for number in (1, 2, 4))
 
 
 def test_the_page_of_an_issue_holds_every_paper_and_nobodys_links(sessions, make, newsletter):

@@ -62,6 +62,17 @@ def test_a_long_archive_is_read_page_by_page(site, visit):
     assert "no older issues" in visit.get("/archive/daily-papers?before=0001-01-01").text
 
 
+@pytest.mark.parametrize(("language", "more"), [("en", "and 2 more"), ("ko", "외 2편")])
+def test_the_archive_says_what_each_issue_is_about(site, visit, language, more):
+    site.publish(numbers=(1, 2, 3, 4, 5))
+    site.publish(DAY + timedelta(days=1), numbers=(6, 7, 8))
+
+    page = visit.get(f"/archive/daily-papers?lang={language}").text
+
+    assert [f"Paper {number} on small models" in page for number in range(1, 9)] == [True] * 3 + [False] * 2 + [True] * 3
+    assert page.count(more) == 1
+
+
 def test_an_issue_is_shown_as_its_mail_was(site, visit):
     site.publish()
 

@@ -5,17 +5,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
 
-from sqlalchemy import select
+from sqlalchemy import and_, or_, select
 from sqlmodel import Session, col
 
 from newsletter import schedule
 from newsletter.errors import BadInput, NotFound
+from newsletter.issues.publishing import OUT
 from newsletter.lifecycle import IssueStatus
 from newsletter.models import Cadence, Issue, IssuePaper, IssuePiece, Newsletter, Paper, Summary, SummaryOrigin
 from newsletter.sources import Listing, PaperData, SummaryData
 from newsletter.sources.documents import write
 
-_OUT = (IssueStatus.PUBLISHED, IssueStatus.SENT)
+SHOWN = 3  # titles of an issue in the list
 _WEEK = re.compile(r"(\d{4})-W(\d{2})")
 
 
@@ -28,6 +29,7 @@ class ArchiveEntry:
     first_day: date
     cadence: str
     papers: int
+    titles: tuple[str, ...]  # of the first papers, in the issue's order
 
 
 def find(session: Session, newsletter: Newsletter, name: str) -> Issue:
@@ -49,25 +51,42 @@ def _parse(name: str) -> tuple[Cadence, date]:
         raise BadInput(f"{name[:40]!r} is no issue's name.", hint="A day as 2024-03-14, or a week as 2024-W11.") from None
 
 
-def archive(session: Session, newsletter: Newsletter, *, before: date | None = None, limit: int = 30) -> list[ArchiveEntry]:
-    """Return the published issues of a newsletter, the newest first."""
-    wanted = select(Issue).where(col(Issue.newsletter_id) == newsletter.id, col(Issue.status).in_(_OUT))
-    if before is not None:
-        wanted = wanted.where(col(Issue.first_day) < before)
-    issues = session.scalars(wanted.order_by(col(Issue.first_day).desc()).limit(limit)).all()
-    sizes = _sizes(session, [issue.id for issue in issues])
+def archive(session: Session, newsletter: Newsletter, *, before: str = "", limit: int = 30) -> list[ArchiveEntry]:
+    """Return the published issues of a newsletter, the newest first; of those that begin on one day the weekly is last.
+
+    `before` names the issue that they come after in that order; raises BadInput for what is no name of an issue.
+    """
+    wanted = select(Issue).where(col(Issue.newsletter_id) == newsletter.id, col(Issue.status).in_(OUT))
+    if before:
+        cadence, day = _parse(before)
+        same_day = and_(col(Issue.first_day) == day, col(Issue.cadence) > cadence)
+        wanted = wanted.where(or_(col(Issue.first_day) < day, same_day))
+    issues = session.scalars(wanted.order_by(col(Issue.first_day).desc(), col(Issue.cadence)).limit(limit)).all()
+    titles = _titles(session, [issue.id for issue in issues])
     return [
         ArchiveEntry(
-            schedule.name_of(row.cadence, row.first_day), row.subject, row.first_day, row.cadence.value, sizes.get(row.id, 0)
+            name=schedule.name_of(row.cadence, row.first_day),
+            subject=row.subject,
+            first_day=row.first_day,
+            cadence=row.cadence.value,
+            papers=len(titles[row.id]),
+            titles=tuple(titles[row.id][:SHOWN]),
         )
         for row in issues
     ]
 
 
-def _sizes(session: Session, ids: Sequence[int]) -> dict[int, int]:
-    found: dict[int, int] = {}
-    for issue_id in session.scalars(select(col(IssuePaper.issue_id)).where(col(IssuePaper.issue_id).in_(ids))):
-        found[issue_id] = found.get(issue_id, 0) + 1
+def _titles(session: Session, ids: Sequence[int]) -> dict[int, list[str]]:
+    """Return the titles of the papers of each issue, in their order."""
+    rows = session.execute(
+        select(col(IssuePaper.issue_id), col(Paper.title))
+        .join(Paper, col(Paper.id) == col(IssuePaper.paper_id))
+        .where(col(IssuePaper.issue_id).in_(ids))
+        .order_by(col(IssuePaper.issue_id), col(IssuePaper.position))
+    )
+    found: dict[int, list[str]] = {issue_id: [] for issue_id in ids}
+    for issue_id, title in rows:
+        found[issue_id].append(title)
     return found
 
 
@@ -77,7 +96,7 @@ def page(session: Session, newsletter: Newsletter, name: str) -> str:
     Raises NotFound for an issue that is not out yet.
     """
     issue = find(session, newsletter, name)
-    if issue.status not in _OUT:
+    if issue.status not in OUT:
         raise NotFound(f"{newsletter.slug} has no issue of {name}.")
     wanted = select(col(IssuePiece.content)).where(col(IssuePiece.issue_id) == issue.id, col(IssuePiece.part) == "page")
     content = session.scalars(wanted).one_or_none()

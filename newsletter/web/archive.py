@@ -1,6 +1,7 @@
 """The archive: a newsletter's issues, and each as its mail showed it."""
 
-from datetime import date
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse, Response
@@ -31,34 +32,32 @@ class _Archive:
         self._pages = pages
 
     def listing(self, request: Request, slug: str, before: str = "") -> Response:
-        """List the issues, newest first; `before` is the first day (2024-03-14) of the page before."""
-        day = _day(before)
-        with self._services.sessions.read() as session:
+        """List the issues, newest first; `before` is the name of the last one of the page before: "2024-03-14", "2024-W11"."""
+        with self._services.sessions.read() as session, _not_found():
             newsletter = newsletters.find(session, slug)
-            found = issues.archive(session, newsletter, before=day, limit=PAGE_SIZE + 1)
+            found = issues.archive(session, newsletter, before=before, limit=PAGE_SIZE + 1)
         shown = found[:PAGE_SIZE]
         context = {
             "newsletter": newsletter,
             "entries": shown,
-            "older_than": shown[-1].first_day.isoformat() if len(found) > PAGE_SIZE else "",
-            "newest": day is None,
+            "older_than": shown[-1].name if len(found) > PAGE_SIZE else "",
+            "newest": not before,
         }
         return self._pages.show("archive.html", context, language=language_of(request))
 
     def issue(self, slug: str, name: str) -> Response:
         """Show an issue as it was mailed, without anybody's own links."""
-        with self._services.sessions.read() as session:
+        with self._services.sessions.read() as session, _not_found():
             newsletter = newsletters.find(session, slug)
-            try:
-                html = issues.page(session, newsletter, name)
-            except BadInput as error:
-                raise NotFound(str(error)) from None
+            html = issues.page(session, newsletter, name)
         headers = {"Content-Security-Policy": ISSUE_POLICY, "Content-Language": newsletter.language}
         return HTMLResponse(html, headers=headers)
 
 
-def _day(text: str) -> date | None:
+@contextmanager
+def _not_found() -> Iterator[None]:
+    """Say of what is no name of an issue that there is none."""
     try:
-        return date.fromisoformat(text) if text else None
-    except ValueError:
-        raise NotFound(f"{text[:40]!r} is no day.") from None
+        yield
+    except BadInput as error:
+        raise NotFound(str(error)) from None
