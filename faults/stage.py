@@ -99,6 +99,8 @@ class Stage:
             self.result.broken.append(str(error))
         with suppress(TimeoutError):
             until(lambda: not self.place.statuses()["held"], "late answers", seconds=late)
+        with suppress(TimeoutError):  # what is given back late is sent late; `judge` tells what is stuck
+            until(lambda: not self.place.moving(), "what was given back to be sent", seconds=late)
         seen = Seen(self.place.expected(), self.sink.count(), self.place.traces(), self.place.left())
         return judge(self.result, seen)
 

@@ -129,6 +129,10 @@ _DELIVERY_MOVES = {
     (DeliveryStatus.UNKNOWN, DeliveryEvent.PUT_OFF): DeliveryStatus.DEFERRED,
     (DeliveryStatus.UNKNOWN, DeliveryEvent.REFUSE): DeliveryStatus.FAILED,
     (DeliveryStatus.UNKNOWN, DeliveryEvent.RESEND): DeliveryStatus.QUEUED,
+    # Its worker, that was thought lost, tells that it never began it: no resend, and no doubt.
+    (DeliveryStatus.UNKNOWN, DeliveryEvent.GIVE_BACK): DeliveryStatus.QUEUED,
+    (DeliveryStatus.HELD, DeliveryEvent.GIVE_BACK): DeliveryStatus.QUEUED,
+    (DeliveryStatus.HELD, DeliveryEvent.PUT_OFF): DeliveryStatus.DEFERRED,
     (DeliveryStatus.UNKNOWN, DeliveryEvent.HOLD): DeliveryStatus.HELD,
     (DeliveryStatus.HELD, DeliveryEvent.ACCEPT): DeliveryStatus.SENT,
     (DeliveryStatus.HELD, DeliveryEvent.REFUSE): DeliveryStatus.FAILED,

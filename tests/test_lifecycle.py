@@ -67,6 +67,8 @@ def test_ended_deliveries_stay_ended_but_for_the_operator_and_late_answers():
         (DeliveryStatus.SKIPPED, DeliveryEvent.ACCEPT, DeliveryStatus.SENT),
         (DeliveryStatus.HELD, DeliveryEvent.ACCEPT, DeliveryStatus.SENT),
         (DeliveryStatus.HELD, DeliveryEvent.REFUSE, DeliveryStatus.FAILED),
+        (DeliveryStatus.HELD, DeliveryEvent.PUT_OFF, DeliveryStatus.DEFERRED),
+        (DeliveryStatus.HELD, DeliveryEvent.GIVE_BACK, DeliveryStatus.QUEUED),
         (DeliveryStatus.HELD, DeliveryEvent.RESEND, DeliveryStatus.QUEUED),
         (DeliveryStatus.FAILED, DeliveryEvent.RESEND, DeliveryStatus.QUEUED),
     }

@@ -12,7 +12,7 @@ from sqlalchemy.exc import InterfaceError, OperationalError
 from sqlmodel import Session
 
 from newsletter.db import Sessions
-from newsletter.deliveries import ledger, pauses
+from newsletter.deliveries import doubts, ledger, pauses
 from newsletter.deliveries.gate import Chosen, Gate
 from newsletter.deliveries.ledger import LEASES, Claimed, Leases, Outcome
 from newsletter.deliveries.mailer import Mailer
@@ -148,3 +148,4 @@ class Books:
 
     def _reconcile(self, session: Session, ours: Collection[int], now: datetime) -> None:
         ledger.bury(session, self.worker, never_began=True, keep=ours, now=now)
+        doubts.give_back(session, self.worker, begun=ours, now=now)

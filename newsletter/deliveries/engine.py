@@ -14,7 +14,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import TypeVar
 
@@ -196,7 +196,8 @@ class Engine:
         del self._taken[taken.row.id]
         if taken.owed or taken.begun:
             self.report.count(outcome.event)
-            self._outcomes.append(outcome)
+            is_returned = outcome.event is DeliveryEvent.GIVE_BACK
+            self._outcomes.append(replace(outcome, attempt=taken.row.attempts + 1) if is_returned else outcome)
         if self._room() * 3 >= self.pace.window:
             self._news.set()
 
@@ -292,6 +293,8 @@ class Engine:
                 taken.begin_by = found.begin_by
             else:
                 taken.owed = False
+                if not taken.begun:  # nor will it be: whoever thinks that it was may hear it
+                    self._outcomes.append(_unbegun(taken.row))
                 if taken in self._ready:
                     self._ready.remove(taken)
                     del self._taken[number]
@@ -363,6 +366,10 @@ class Engine:
 def _group(row: Claimed) -> tuple[object, ...]:
     """Return what messages are made of alike: what breaks one of them breaks all."""
     return row.newsletter_id, row.issue_id, row.kind
+
+
+def _unbegun(row: Claimed) -> Outcome:
+    return Outcome(row.id, DeliveryEvent.GIVE_BACK, attempt=row.attempts + 1)
 
 
 def _not_made(row: Claimed, error: Exception) -> Outcome:

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import ColumnElement, func, or_, update
 from sqlmodel import Session, col
 
-from newsletter.deliveries import statements
+from newsletter.deliveries import doubts, statements
 from newsletter.errors import Reply
 from newsletter.lifecycle import DeliveryEvent, DeliveryStatus, advance_delivery
 from newsletter.models import Delivery, DeliveryKind, Lane
@@ -69,6 +69,7 @@ class Outcome:
     reason: str = ""
     reply: Reply | None = None
     again_in: timedelta = timedelta()
+    attempt: int = 0  # the number of the try, where it is known
 
 
 class Look(NamedTuple):
@@ -165,6 +166,8 @@ def record(session: Session, outcomes: Sequence[Outcome], *, worker: str, now: d
         return
     rows = [_outcome_row(outcome, now=now) for outcome in outcomes]
     statements.record(session.connection(), rows, worker=worker, now=now)
+    if troubled := [outcome for outcome in outcomes if outcome.event is not DeliveryEvent.ACCEPT]:
+        doubts.hear(session, troubled, worker=worker, now=now)
 
 
 _NO_REPLY = Reply(0, "", "", "", "")
@@ -201,15 +204,10 @@ def recover(session: Session, *, hold_unknown: bool, late_news: timedelta = time
     kept_worker = {"claimed_by": col(Delivery.claimed_by)}  # whose late answer still counts
     no_more = or_(col(Delivery.resends) > 0, col(Delivery.give_up_at) < now)
     late = {"reason": func.coalesce(func.nullif(Delivery.reason, ""), "it could not be sent in time")}
+    lost = sweep(DeliveryEvent.LOSE, DeliveryStatus.SENDING, expired, reason=doubts.LEASE_RAN_OUT, **kept_worker)
     return Recovered(
         given_back=sweep(DeliveryEvent.GIVE_BACK, DeliveryStatus.CLAIMED, expired),
-        lost=sweep(
-            DeliveryEvent.LOSE,
-            DeliveryStatus.SENDING,
-            expired,
-            reason="the worker was lost while sending",
-            **kept_worker,
-        ),
+        lost=lost,
         held=sweep(DeliveryEvent.HOLD, DeliveryStatus.UNKNOWN, *(() if hold_unknown else (no_more,)), **kept_worker),
         resent=0
         if hold_unknown

@@ -6,7 +6,7 @@ from pathlib import Path
 import structlog
 
 from newsletter.db import Sessions
-from newsletter.deliveries import journal, ledger
+from newsletter.deliveries import doubts, journal, ledger
 from newsletter.deliveries.journal import Abandoned
 from newsletter.deliveries.ledger import Outcome
 from newsletter.deliveries.outcomes import outcome_of_reply
@@ -39,6 +39,8 @@ def _settle(sessions: Sessions, left: Abandoned, *, now: datetime) -> None:
     with sessions.begin() as session:
         ledger.record(session, outcomes, worker=left.worker, now=now)
         freed = ledger.bury(session, left.worker, never_began=left.proves_absence, now=now)
+        if left.proves_absence:
+            freed += doubts.give_back(session, left.worker, begun={*left.open, *left.outcomes}, now=now)
     tell = log.warning if left.open or not left.proves_absence else log.info  # a process that just ended leaves nothing to fear
     tell(
         "journal_settled",

@@ -182,9 +182,13 @@ _RECORDED = {
     "reply_server": "text",
 }
 _SAID = ", ".join(f"{name} = {{0}}{name}" for name in list(_RECORDED)[4:])
+_LEFT_TO_DOUBTS = {(DeliveryEvent.GIVE_BACK, status) for status in (DeliveryStatus.UNKNOWN, DeliveryStatus.HELD)}
 # Which (event, state) pairs end as the event ends what is being sent; any other pair leaves the row as it is.
 _MOVES = [
-    f"{event} {status}" for event in DeliveryEvent for status in before(event, advance_delivery(DeliveryStatus.SENDING, event))
+    f"{event} {status}"
+    for event in DeliveryEvent
+    for status in before(event, advance_delivery(DeliveryStatus.SENDING, event))
+    if (event, status) not in _LEFT_TO_DOUBTS
 ]
 # Both statements are made of the names above and of states alone. The CASE of the first is there for what `_unreckoned` says.
 # What a worker lets go of, nobody holds, and it counts as no attempt; an unknown keeps its worker, whose late answer counts.

@@ -20,6 +20,7 @@ from newsletter.errors import NewsletterError, Reply
 
 ENTRIES = 4096  # messages there is room for at first: those under way and those the database has not yet heard of
 SYNC_EVERY = 50  # messages: how many outcomes the loss of the machine may cost
+_UNWRITTEN = Reply(0, "", "its answer could not be written down", "", "dot")
 _WORKER = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
 
@@ -126,7 +127,7 @@ class Journal:
         if not self._ended:
             return {}
         outcomes = layout.read(self._fd, self._head.slots, self._seed).outcomes
-        return {delivery_id: reply for delivery_id, reply in outcomes.items() if delivery_id in self._ended}
+        return {delivery_id: outcomes.get(delivery_id, _UNWRITTEN) for delivery_id in self._ended}
 
     def sync(self) -> None:
         """Bring to the disk what was written so far: milliseconds, so run it in a thread. Never raises, as `ended`."""
