@@ -26,6 +26,7 @@ class LoopServer:
     offer: str = OFFER
     said_on_first: int | None = None  # bytes, then the connection is closed
     delay: float = 0  # seconds between a dot and its answer
+    before_greeting: Callable[[], Awaitable[object]] | None = None
     while_reading: Callable[[], Awaitable[object]] | None = None  # before each bit of a content is read
     connections: int = 0
     at_once: int = 0  # connections open at the same time, at most
@@ -72,6 +73,8 @@ class _Conversation:
     left: int | None  # bytes that may still be said
 
     async def hold(self) -> None:
+        if self.server.before_greeting is not None:
+            await self.server.before_greeting()
         self._say("220 mail.example.net\r\n")
         while line := await self.reader.readline():
             if line.startswith(b"EHLO"):

@@ -68,6 +68,20 @@ def test_connections_are_opened_as_there_is_work_for_them():
     assert asyncio.run(run(100)) == 8
 
 
+def test_the_more_connections_work_the_more_are_opened_at_the_same_time():
+    async def run():
+        greetings, seen = asyncio.Semaphore(0), []
+        async with sending(Post.of(parcels(9000)), connections=50, before_greeting=greetings.acquire) as (server, _):
+            for most in (1, 2, 6, 42, 50):
+                await until(lambda most=most: server.connections >= most)
+                for _ in range(server.connections - sum(seen)):
+                    greetings.release()
+                seen.append(server.connections - sum(seen))
+        return seen
+
+    assert asyncio.run(run()) == [1, 1, 4, 36, 8]
+
+
 def test_a_rested_connection_is_used_again_when_there_is_new_work():
     async def run():
         post = Post.of(parcels(1))

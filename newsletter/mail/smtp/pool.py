@@ -12,13 +12,15 @@ from newsletter.mail.smtp.opening import open_connection
 from newsletter.mail.smtp.parcels import Feed, Parcel
 from newsletter.mail.smtp.relay import Relay
 
-_AT_ONCE = 64  # connections that are being opened at the same time, at most; never more than there are working ones
+_AT_ONCE = 128  # connections that are being opened at the same time, at most: a server's queue for them is often no longer
 
 
 class Pool:
     """Keeps up to `connections` connections busy as long as the feed has parcels; belongs to one event loop.
 
-    It begins with one connection and opens as many more as there are, and so on: it doubles. A connection that is refused,
+    It begins with one connection, and opens the square of what is open at the same time: one, four, thirty-six. A server is
+    not stormed before it has shown that it works, and one that is far away has hundreds after five times two round trips.
+    A connection that is refused,
     or lost before the server has answered about any message on it, is told to `troubled` (RelayUnavailable), and no other
     is opened for a while: `first_pause` seconds, each time twice as long up to `longest_pause`, until one works again.
     What the feed itself raises is told there too, and stops the pool; the next `drain` or `close` raises it.
@@ -168,7 +170,7 @@ class Pool:
         if self._stopping or self._retry is not None or self._resting or not self._hungry:
             return False
         room = self._connections - len(self._live) - len(self._opening)
-        return room > 0 and len(self._opening) < min(_AT_ONCE, max(1, len(self._live)))
+        return room > 0 and len(self._opening) < min(_AT_ONCE, max(1, len(self._live) ** 2))
 
     async def _open(self) -> None:
         try:
