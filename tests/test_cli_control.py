@@ -9,7 +9,7 @@ from sqlalchemy import select
 from newsletter import alarms, config, pipeline, wiring
 from newsletter.alarms import Cause
 from newsletter.lifecycle import DeliveryStatus
-from newsletter.models import Delivery
+from newsletter.models import Attempt, Delivery
 
 __all__ = ["installed_terminal", "terminal"]
 
@@ -237,6 +237,24 @@ def test_a_mail_is_shown_with_the_servers_words(missed):
     for words in ("ari@example.org", FULL, "[mx1] no", "Message-ID", "@example.org>", DAY):
         assert words in said
     assert "There is no delivery 99" in missed.refused("deliveries", "show", 99)
+
+
+def test_a_mail_is_shown_with_what_each_attempt_came_to(missed, sessions):
+    with sessions.begin() as session:
+        row = _deliveries(session)[0]
+        said = {"reply_code": 451, "reply_enhanced": "4.2.2", "reply_text": "come back", "reply_server": "mx.example.org"}
+        given = {"status": DeliveryStatus.DEFERRED, "reason": "the server said later", "at": row.created_at, **said}
+        session.add(Attempt(delivery_id=row.id, number=1, **given))
+        row.attempts = 2
+
+    shown = missed.ok("deliveries", "show", 1)
+    history = json.loads(missed.ok("deliveries", "show", 1, "--json"))["history"]
+
+    assert "What each attempt came to" in shown
+    assert "the server said later: 451 4.2.2 come back" in shown
+    assert [(each["attempt"], each["status"], each["code"]) for each in history] == [(1, "deferred", 451), (2, "failed", 250)]
+    assert (history[0]["enhanced"], history[0]["text"], history[0]["server"]) == ("4.2.2", "come back", "mx.example.org")
+    assert history[1]["reason"] == FULL
 
 
 def test_an_issue_is_named_by_both_its_names(missed):

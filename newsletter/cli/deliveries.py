@@ -7,13 +7,16 @@ import typer
 from newsletter.cli import say
 from newsletter.cli.issues import AsJson, Note, Yes
 from newsletter.errors import BadInput
-from newsletter.lifecycle import DeliveryStatus
+from newsletter.lifecycle import ENDED, DeliveryStatus
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import datetime
+
     from sqlmodel import Session
 
     from newsletter.config import Settings
-    from newsletter.models import Delivery, Issue
+    from newsletter.models import Attempt, Delivery, Issue
 
 OfIssue = Annotated[str, typer.Option("--issue", metavar="SLUG/NAME", help="Of this issue, as daily-papers/2024-03-14.")]
 _SHOWN = ("id", "kind", "status", "address", "reason", "attempts", "created_at", "due_at", "give_up_at", "updated_at", "sent_at")
@@ -123,10 +126,14 @@ def show(
         say.as_json(known)
         return
     reply = known.pop("reply")
-    reports, _ = known.pop("reports"), [known.pop(name) for name in ("id", "kind", "test")]
+    reports, history, _ = known.pop("reports"), known.pop("history"), [known.pop(name) for name in ("id", "kind", "test")]
     said = {_SAID[name]: value for name, value in (reply or {}).items()}
     shown = {_WORDS.get(name, name): value for name, value in (known | said).items() if value}
     say.table((f"mail {number}", _kind(row)), [(words, _cell(value)) for words, value in shown.items()])
+    if history:
+        typer.echo("\nWhat each attempt came to:\n")
+        lines = [(each["attempt"], say.short(each["at"]), each["status"], each["server"], _words(each)) for each in history]
+        say.table(("attempt", "at (UTC)", "state", "the server", "why, and its words"), lines)
     if reports:
         typer.echo("\nReported later:\n")
         say.table(("at (UTC)", "kind", "why"), [(say.short(row["at"]), row["kind"], row["reason"]) for row in reports])
@@ -135,7 +142,7 @@ def show(
 def _context(session: "Session", settings: "Settings", row: "Delivery") -> dict[str, Any]:
     """Return what a mail belongs to, and the names it goes by elsewhere."""
     from newsletter import schedule, wiring
-    from newsletter.deliveries import control
+    from newsletter.deliveries import attempts, control
     from newsletter.deliveries.mailer import TEST_OF
     from newsletter.models import Issue, Newsletter
 
@@ -150,11 +157,31 @@ def _context(session: "Session", settings: "Settings", row: "Delivery") -> dict[
         "message_id": wiring.links_of(settings).message_id(row.id, sender.rpartition("@")[2]),
         "sent_again_after_loss": row.resends,
         "worker": row.claimed_by,
+        "history": _history(row, attempts.of(session, row.id)),
         "reports": [
             {"at": report.received_at, "kind": report.kind, "status": report.status, "reason": report.reason}
             for report in control.reports(session, row.id)
         ],
     }
+
+
+def _history(row: "Delivery", before: "Sequence[Attempt]") -> list[dict[str, Any]]:
+    """Return what each attempt came to, the oldest first, and how the mail ended after them."""
+    history = [_attempt(each, each.number, each.at) for each in before]
+    ended = [_attempt(row, row.attempts, row.sent_at or row.updated_at)] if row.status in ENDED else []
+    if history and ended and (history[-1]["status"], history[-1]["reason"]) != (row.status, row.reason):
+        history += ended
+    return history or ended
+
+
+def _attempt(row: "Delivery | Attempt", number: int, at: "datetime") -> dict[str, Any]:
+    reply = {name: getattr(row, f"reply_{name}") for name in _SAID}
+    return {"attempt": number, "at": at, "status": row.status, "reason": row.reason, **reply}
+
+
+def _words(each: dict[str, Any]) -> str:
+    said = " ".join(str(each[name]) for name in ("code", "enhanced", "text") if each[name])
+    return ": ".join(words for words in (each["reason"], said) if words)
 
 
 def _cell(value: object) -> str:

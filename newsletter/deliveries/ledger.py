@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import ColumnElement, func, or_, update
 from sqlmodel import Session, col
 
-from newsletter.deliveries import doubts, statements
+from newsletter.deliveries import attempts, doubts, statements
 from newsletter.errors import Reply
 from newsletter.lifecycle import DeliveryEvent, DeliveryStatus, advance_delivery
 from newsletter.models import Delivery, DeliveryKind, Lane
@@ -140,6 +140,8 @@ def bury(session: Session, worker: str, *, never_began: bool, now: datetime, kee
     freed = {"claimed_by": ""} if never_began else {"reason": "its worker's machine was lost while sending it"}
     tries = {"attempts": col(Delivery.attempts) - 1} if never_began else {}
     moved = _of_worker(session, worker, keep, sending, {"status": after, **values, **freed, **tries})
+    if moved and not never_began:
+        attempts.keep_lost(session, now=now)
     claims = _of_worker(session, worker, keep, ~sending, {"status": back, "claimed_by": "", **values})
     return claims + (moved if never_began else 0)
 
@@ -168,6 +170,7 @@ def record(session: Session, outcomes: Sequence[Outcome], *, worker: str, now: d
     statements.record(session.connection(), rows, worker=worker, now=now)
     if troubled := [outcome for outcome in outcomes if outcome.event is not DeliveryEvent.ACCEPT]:
         doubts.hear(session, troubled, worker=worker, now=now)
+        attempts.keep(session, troubled, now=now)
 
 
 _NO_REPLY = Reply(0, "", "", "", "")
@@ -205,6 +208,8 @@ def recover(session: Session, *, hold_unknown: bool, late_news: timedelta = time
     no_more = or_(col(Delivery.resends) > 0, col(Delivery.give_up_at) < now)
     late = {"reason": func.coalesce(func.nullif(Delivery.reason, ""), "it could not be sent in time")}
     lost = sweep(DeliveryEvent.LOSE, DeliveryStatus.SENDING, expired, reason=doubts.LEASE_RAN_OUT, **kept_worker)
+    if lost:
+        attempts.keep_lost(session, now=now)
     return Recovered(
         given_back=sweep(DeliveryEvent.GIVE_BACK, DeliveryStatus.CLAIMED, expired),
         lost=lost,

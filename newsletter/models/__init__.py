@@ -17,7 +17,7 @@ from newsletter.models.content import (
     SummaryOrigin,
 )
 from newsletter.models.inbound import InboundMail, InboundStatus
-from newsletter.models.outbox import Alarm, Bounce, BounceKind, Delivery, DeliveryKind, Lane, Pause, PauseScope, Tick
+from newsletter.models.outbox import Alarm, Attempt, Bounce, BounceKind, Delivery, DeliveryKind, Lane, Pause, PauseScope, Tick
 from newsletter.models.readers import (
     AddressChange,
     Cadence,
@@ -32,6 +32,7 @@ from newsletter.models.readers import (
 __all__ = [
     "AddressChange",
     "Alarm",
+    "Attempt",
     "Bounce",
     "BounceKind",
     "Cadence",

@@ -74,6 +74,12 @@ class Delivery(SQLModel, table=True):
         Index("ix_deliveries_issue_id_status", "issue_id", "status"),
         Index("ix_deliveries_subscriber_id", "subscriber_id"),
         Index(
+            "ix_deliveries_doubtful",
+            "claimed_by",
+            sqlite_where=text("status IN ('unknown', 'held')"),
+            postgresql_where=text("status IN ('unknown', 'held')"),
+        ),
+        Index(
             "ix_deliveries_held",
             "updated_at",
             sqlite_where=text("status = 'held'"),
@@ -134,6 +140,25 @@ class Bounce(SQLModel, table=True):
     report_key: str  # the same report told twice is one
     action: str = ""  # what followed: "suppressed", "unsubscribed", "counted", "held back: …"
     received_at: datetime
+
+
+class Attempt(SQLModel, table=True):
+    """A try to send a delivery that did not end in its being sent, in the server's words; of one that did, the delivery tells."""
+
+    __tablename__ = "attempts"
+    __table_args__ = (UniqueConstraint("delivery_id", "at"),)
+
+    id: int = Field(default=None, primary_key=True, sa_type=big_integer())
+    delivery_id: int = Field(foreign_key="deliveries.id", ondelete="CASCADE", sa_type=big_integer())
+    number: int  # of the try, from 1: an unknown one may be told of twice, as its answer comes to light
+    status: DeliveryStatus = Field(sa_column=enum_column(DeliveryStatus, "status"))  # deferred, failed or unknown
+    reason: str = ""
+    reply_code: int = 0  # as the delivery's
+    reply_enhanced: str = ""
+    reply_text: str = ""
+    reply_phase: str = ""
+    reply_server: str = ""
+    at: datetime
 
 
 class Alarm(SQLModel, table=True):
