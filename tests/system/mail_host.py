@@ -1,0 +1,203 @@
+"""A real receiving mail host on loopback, all of it in one folder: Postfix takes mail, Dovecot keeps it, opendkim checks it.
+
+To have one to play with: `PYTHONPATH=tests .venv/bin/python tests/system/mail_host.py`, as root on Debian.
+"""
+
+import contextlib
+import imaplib
+import inspect
+import os
+import shutil
+import signal
+import smtplib
+import socket
+import socketserver
+import sys
+import tempfile
+import threading
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import mail_host_files as files
+from installation import eventually
+from mail_host_files import NAME, PASSWORD, Place
+
+from newsletter.embedded.processes import Program, end, spawn
+from newsletter.embedded.valkey import free_port
+from newsletter.mail.dkim import Record
+
+LOGS = ("mail.log", "postfix.log", "dovecot.log", "dovecot-start.log", "opendkim.log")
+PATIENCE = 20.0  # seconds, for what takes one on an idle machine
+
+
+@dataclass(frozen=True)
+class MailHost:
+    """Takes mail for the users of its domains; `user+detail@` goes to `user`.
+
+    | user | what becomes of the mail |
+    |---|---|
+    | any other | delivered |
+    | nosuch | 550 5.1.1 at RCPT |
+    | full | 552 5.2.2 at RCPT |
+    | defer | 450 4.2.1 at RCPT |
+    | greylist | 450 4.7.1 at RCPT the first time that a sender asks, then delivered |
+    | late-nosuch | taken; then a bounce (RFC 3464) with 5.1.1 to the envelope sender |
+    | quota | taken; then a bounce with 5.2.2 |
+    | away | delivered, and answered by a vacation reply (RFC 5230) unless a list sent it |
+    """
+
+    place: Place
+
+    @property
+    def port(self) -> int:
+        """Where it takes mail, with STARTTLS."""
+        return self.place.smtp_port
+
+    @property
+    def certificate(self) -> Path:
+        """What a client must trust to check its certificate, which is for 127.0.0.1."""
+        return self.place.folder / "certificate.pem"
+
+    def publish(self, records: Iterable[Record]) -> None:
+        """Let it find public keys for DKIM, as if they stood in the DNS."""
+        with (self.place.folder / "records").open("a") as known:
+            known.writelines(f"{record.name} {record.value}\n" for record in records)
+
+    @property
+    def records(self) -> dict[str, str]:
+        """What was published, its own keys included, by name."""
+        lines = (self.place.folder / "records").read_text().splitlines()
+        return dict(line.split(" ", 1) for line in lines)
+
+    def send(self, message: bytes, *, sender: str, to: str) -> None:
+        """Send mail as one of its users; what is for a routed domain goes there, signed if From is a user's address."""
+        with smtplib.SMTP("127.0.0.1", self.port, timeout=PATIENCE) as server:
+            server.sendmail(sender, [to], message)
+
+    def mailbox(self, user: str, *, count: int = 0, seconds: float = PATIENCE) -> list[bytes]:
+        """Return the messages in a user's inbox as IMAP gives them, the oldest first; wait until there are `count`."""
+        with imaplib.IMAP4("127.0.0.1", self.place.imap_port, timeout=PATIENCE) as server:
+            server.login(user, PASSWORD)
+            server.select(readonly=True)
+            eventually(lambda: _size(server) >= count, lambda: f"{user} did not get it:\n{self.log()}", seconds=seconds)
+            found = server.fetch("1:*", "(BODY.PEEK[])")[1] if _size(server) else []
+        return [part[1] for part in found if isinstance(part, tuple)]
+
+    def log(self) -> str:
+        """Return what its servers wrote to their logs."""
+        texts = {name: self.place.folder / name for name in LOGS}
+        return "\n".join(f"-- {name}\n{path.read_text(errors='replace')}" for name, path in texts.items() if path.exists())
+
+
+def _size(server: imaplib.IMAP4) -> int:
+    server.noop()  # the server says what is new in its answer to anything
+    return int(server.untagged_responses["EXISTS"][-1])
+
+
+class _Greylist(socketserver.ThreadingUnixStreamServer):
+    """Tells Postfix to send away who comes for the first time (its policy protocol, SMTPD_POLICY_README)."""
+
+    daemon_threads = True
+
+    def __init__(self, path: Path, tries: int) -> None:
+        super().__init__(str(path), _Question)
+        path.chmod(0o666)
+        self.tries, self.seen = tries, Counter[tuple[str, str]]()
+
+    def judge(self, asked: Mapping[str, str]) -> str:
+        """Return the action for an attempt."""
+        pair = asked["sender"], asked["recipient"]
+        self.seen[pair] += 1
+        return "DUNNO" if self.seen[pair] > self.tries else "450 4.7.1 Greylisted, come back in 300 seconds"
+
+
+class _Question(socketserver.StreamRequestHandler):
+    """A connection from an smtpd: any number of questions, each ends in an empty line."""
+
+    server: _Greylist
+
+    def handle(self) -> None:
+        asked: dict[str, str] = {}
+        for line in self.rfile:
+            name, _, value = line.decode().rstrip("\n").partition("=")
+            if name:
+                asked[name] = value
+                continue
+            self.wfile.write(f"action={self.server.judge(asked)}\n\n".encode())
+            asked = {}
+
+
+@contextlib.contextmanager
+def running(*, routes: Mapping[str, str] | None = None, greylist_tries: int = 1) -> Iterator[MailHost]:
+    """Start a host, and leave nothing of it behind; wants root. Call it from the main thread.
+
+    `routes` are Postfix's transports by domain, as {"digest.test": "smtp:[127.0.0.1]:2525"} or "lmtp:inet:127.0.0.1:2525":
+    there goes what it sends by itself, bounces and vacation replies, and what its users send. Nothing else leaves the house.
+    """
+    if os.geteuid() != 0:
+        raise PermissionError("Postfix and Dovecot can only be started by root: run this as root, in a container for instance.")
+    folder = Path(tempfile.mkdtemp(prefix="newsletter-mail-host-", dir="/tmp"))  # a socket's path must be short
+    host = MailHost(Place(folder, free_port(), free_port()))
+    with contextlib.ExitStack() as stack:
+        stack.callback(shutil.rmtree, folder)
+        files.write(host.place, routes or {})
+        stack.enter_context(_greylisting(folder / "greylist", greylist_tries))
+        for program in _programs(folder):
+            stack.callback(end, spawn(program), grace=program.grace)
+        eventually(lambda: _ready(host), lambda: f"the mail host did not start:\n{host.log()}", seconds=PATIENCE)
+        yield host
+
+
+@contextlib.contextmanager
+def _greylisting(path: Path, tries: int) -> Iterator[None]:
+    with _Greylist(path, tries) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
+        thread.start()
+        try:
+            yield
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+def _programs(folder: Path) -> Iterator[Program]:
+    """Return the servers, in the foreground each; the last one to start is the one that lets mail in."""
+    yield Program("opendkim", ("opendkim", "-f", "-x", str(folder / "opendkim.conf")), folder / "opendkim.log", grace=0.0)
+    yield Program("dovecot", ("dovecot", "-F", "-c", str(folder / "dovecot.conf")), folder / "dovecot-start.log")
+    yield Program("postfix", (files.postfix_master(), "-c", str(folder / "etc"), "-d"), folder / "postfix.log")
+
+
+def _ready(host: MailHost) -> bool:
+    folder = host.place.folder
+    greetings = {host.place.smtp_port: b"220", host.place.imap_port: b"* OK"}
+    return all((folder / name).exists() for name in ("lmtp", "milter/socket")) and all(
+        _greets(port, word) for port, word in greetings.items()
+    )
+
+
+def _greets(port: int, word: bytes) -> bool:
+    with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=PATIENCE) as connection:
+        return connection.recv(512).startswith(word)
+    return False
+
+
+def main() -> None:
+    """Run a host until Ctrl-C; each argument is a route, as digest.test=smtp:[127.0.0.1]:2525."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    routes = dict(word.split("=", 1) for word in sys.argv[1:])
+    with contextlib.suppress(KeyboardInterrupt), running(routes=routes) as host:
+        place = host.place
+        sys.stdout.write(
+            f"SMTP  127.0.0.1:{place.smtp_port}, STARTTLS with {host.certificate}, for {' '.join(files.local(routes))}\n"
+            f"IMAP  127.0.0.1:{place.imap_port}, any user, password {PASSWORD!r}\n"
+            f"Logs  {place.folder}/*.log; {NAME} finds DKIM keys in {place.folder}/records, a line each: name value\n"
+            f"{inspect.getdoc(MailHost)}\n\nCtrl-C ends it.\n"
+        )
+        sys.stdout.flush()
+        signal.pause()
+
+
+if __name__ == "__main__":
+    main()
