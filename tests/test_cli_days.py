@@ -2,6 +2,11 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from cli_parts import ADD, installed_terminal, terminal
+from sqlalchemy import select
+
+from newsletter import config, wiring
+from newsletter.lifecycle import DeliveryStatus
+from newsletter.models import Delivery
 
 __all__ = ["installed_terminal", "terminal"]
 
@@ -92,3 +97,37 @@ def test_a_day_can_be_run_and_sent_at_once(two):
     two.ok("newsletters", "edit", "daily", "--send-hour", _later())
 
     assert "Sent 2" in two.ok("run", DAY, "--now")
+
+
+def _forget_answer(minutes):
+    """Make the newest mail one that was begun so many minutes ago and never answered."""
+    sessions = wiring.sessions_of(config.load())
+    with sessions.begin() as session:
+        row = session.scalars(select(Delivery).order_by(Delivery.id.desc())).first()
+        row.status, row.sent_at, row.reason = DeliveryStatus.UNKNOWN, None, "no answer came"
+        row.updated_at = datetime.now(UTC) - timedelta(minutes=minutes)
+    sessions.engine.dispose()
+
+
+def test_what_nobody_answered_is_sent_again_by_hand_where_no_clock_runs(two):
+    two.ok("run", DAY, "-n", "daily")
+
+    _forget_answer(minutes=1)
+    assert "Sent 0" in two.ok("send")
+    _forget_answer(minutes=60)
+    said = two.ok("send")
+
+    assert "1 mail sent again: no answer had come." in said
+    assert "Sent 1" in said
+    assert "Sent 0" in two.ok("send")
+
+
+def test_what_nobody_answered_is_held_where_that_is_the_policy(two, monkeypatch):
+    two.ok("run", DAY, "-n", "daily")
+    monkeypatch.setenv("NEWSLETTER_UNKNOWN_POLICY", "hold")
+
+    _forget_answer(minutes=60)
+    said = two.ok("send")
+
+    assert "1 mail held for you: they may have arrived." in said
+    assert "Sent 0" in said

@@ -16,7 +16,7 @@ from sqlmodel import col
 
 from newsletter import deliveries, issues, newsletters, papers, pipeline, schedule, wiring
 from newsletter.cli import say
-from newsletter.config import Settings
+from newsletter.config import Settings, UnknownPolicy
 from newsletter.db import Sessions
 from newsletter.deliveries import DrainReport, control
 from newsletter.errors import BadInput, NewsletterError, NotFound, SourceUnavailable
@@ -188,7 +188,7 @@ def _when(due: datetime | None, zone: str, queued: int) -> str:
 def send(work: Work) -> None:
     """Drain the outbox with a line of progress; raises NewsletterError when the relay sent us away."""
     settings = work.settings
-    deliveries.settle(work.sessions, wiring.journal_folder(settings), now=utcnow())
+    _sweep(work)
     with wiring.journal_of(settings) as journal, _progress(_due(work)) as show, _interruptible() as stopping:
         total = deliveries.drain(
             work.sessions,
@@ -211,6 +211,18 @@ def send(work: Work) -> None:
         raise NewsletterError(
             f"The mail server is away: {total.relay_away}", hint="What is left goes out with the next `newsletter send`."
         )
+
+
+def _sweep(work: Work) -> None:
+    """Find what got stuck, as the clock would: there may be none."""
+    settings, now = work.settings, utcnow()
+    deliveries.settle(work.sessions, wiring.journal_folder(settings), now=now)
+    hold, late_news = settings.unknown_policy is UnknownPolicy.HOLD, timedelta(minutes=settings.resend_after_minutes)
+    with work.sessions.begin() as session:
+        found = deliveries.recover(session, hold_unknown=hold, late_news=late_news, now=now)
+    for number, what in ((found.resent, "sent again: no answer had come"), (found.held, "held for you: they may have arrived")):
+        if number:
+            typer.echo(f"{say.mails(number)} {what}.")
 
 
 def latest_issues(work: Work, limit: int = 20) -> list[dict[str, Any]]:
