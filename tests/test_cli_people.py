@@ -5,20 +5,23 @@ from cli_parts import installed_terminal, terminal
 
 __all__ = ["installed_terminal", "terminal"]
 
-SHOWN = {"address", "language", "zone", "since", "suppressed", "subscriptions", "deliveries"}
+SHOWN = {"address", "language", "zone", "since", "suppressed", "suppression", "subscriptions", "deliveries"}
 SUBSCRIPTION = {
     "newsletter",
     "status",
     "cadence",
     "send_hour",
     "zone",
+    "topics",
+    "keywords",
+    "max_papers",
     "paused_until",
     "confirmed_at",
     "unsubscribed_at",
     "unsubscribed_by",
     "consent",
 }
-CONSENT = {"source", "wording", "wording_version", "requested_at", "requested_ip", "confirmed_at"}
+CONSENT = {"source", "wording", "wording_version", "requested_at", "requested_ip", "confirmed_at", "confirmed_ip"}
 DELIVERY = {"kind", "status", "reason", "reply", "server", "attempts", "updated_at"}
 
 

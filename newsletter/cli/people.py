@@ -1,17 +1,20 @@
-"""Commands about readers."""
+"""Commands about one reader, and the list of them."""
 
 from typing import Annotated, Any
 
 import typer
 
-from newsletter.cli import say
+from newsletter.cli import people_files, say
 from newsletter.errors import BadInput
 
-group = typer.Typer(no_args_is_help=True, help="Add, show, list, unsubscribe and suppress readers.")
+group = typer.Typer(
+    no_args_is_help=True, help="Add, show, list, unsubscribe, suppress and erase readers; bring them in from files."
+)
 
 
 def register(app: typer.Typer) -> None:
     """Add the commands to the application."""
+    people_files.register(group)
     app.add_typer(group, name="subscribers", rich_help_panel="Newsletters and readers")
 
 
@@ -25,6 +28,7 @@ def add(
         str,
         typer.Option(help="Where and how they agreed, if you have it on record: makes it active without a confirmation mail."),
     ] = "",
+    as_json: Annotated[bool, typer.Option("--json", help="What came of it, for scripts.")] = False,
 ) -> None:
     """Add a subscriber: they get a mail to confirm, unless you state the consent you have on record.
 
@@ -48,11 +52,14 @@ def add(
             zone=zone,
         )
         policy, now = wiring.policy_of(settings), wiring.utcnow()
+        added: list[str] = []
         if consent:
             added = subscribers.add_recorded(session, asked, policy, now=now)
         else:
             subscribers.request(session, asked, policy, now=now)
-    if not consent:
+    if as_json:
+        say.as_json({"address": asked.address.text, "subscribed": added, "asked_to_confirm": not consent})
+    elif not consent:
         typer.echo(f"{asked.address.text} gets a mail to confirm; it is sent by the workers, or by `newsletter send`.")
     elif added:
         typer.echo(f"{asked.address.text} is subscribed to {', '.join(added)}.")
@@ -66,6 +73,7 @@ def unsubscribe(
     newsletter: Annotated[
         list[str] | None, typer.Option("--newsletter", "-n", help="Only from this one; may be given again.", show_default=False)
     ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="What it ended, for scripts.")] = False,
 ) -> None:
     """Take a reader off, at once and also for mails already queued. They get a mail that says so, with the way back."""
     from newsletter import newsletters, subscribers, wiring
@@ -74,7 +82,9 @@ def unsubscribe(
         ids = [newsletters.find(session, slug).id for slug in newsletter or ()]
         address = subscribers.parse_address(email)
         ended = subscribers.unsubscribe_address(session, address, ids, by="operator", now=wiring.utcnow())
-    if ended:
+    if as_json:
+        say.as_json({"address": address.text, "ended": [row.slug for row in ended]})
+    elif ended:
         typer.echo(f"{address.text} is unsubscribed from {', '.join(row.title for row in ended)}.")
     else:
         typer.echo(f"Nothing changed: {address.text} gets none of these.")
@@ -84,6 +94,7 @@ def unsubscribe(
 def suppress(
     email: Annotated[str, typer.Argument(help="The address; it need be no reader's.")],
     reason: Annotated[str, typer.Option(help="Why, and on what evidence: kept with it.")],
+    as_json: Annotated[bool, typer.Option("--json", help="The suppression that holds, for scripts.")] = False,
 ) -> None:
     """Never mail an address again, not even what is queued. Only its person can undo that, by signing up anew."""
     from newsletter import subscribers, wiring
@@ -97,7 +108,9 @@ def suppress(
         evidence, operator = f"{say.person()}: {reason.strip()}", SuppressionReason.OPERATOR
         is_new = subscribers.suppress(session, address, policy, operator, evidence=evidence, now=wiring.utcnow())
         known = subscribers.suppression_of(session, address, policy)
-    if is_new or known is None:
+    if as_json and known is not None:
+        say.as_json({"address": address.text, "is_new": is_new, **subscribers.show_suppression(known)})
+    elif is_new or known is None:
         typer.echo(f"{address.text} is suppressed: it gets no mail any more.")
     else:
         why = ", ".join(word for word in (known.reason.value, known.evidence) if word)
@@ -109,19 +122,53 @@ def show(
     email: Annotated[str, typer.Argument(help="The reader's address.")],
     as_json: Annotated[bool, typer.Option("--json", help="All that is known, for scripts.")] = False,
 ) -> None:
-    """Show a subscriber: each subscription's state, and what became of the last mails."""
+    """Show a subscriber: each subscription's state and evidence, what became of the last mails, and whether it is suppressed."""
     from newsletter import subscribers, wiring
+    from newsletter.errors import NotFound
 
-    with wiring.sessions_of(say.settings()).read() as session:
-        known = subscribers.show(session, subscribers.parse_address(email))
+    settings, address = say.settings(), subscribers.parse_address(email)
+    with wiring.sessions_of(settings).read() as session:
+        try:
+            known = subscribers.show(session, address)
+        except NotFound:
+            suppression = subscribers.suppression_of(session, address, wiring.policy_of(settings))
+            if suppression is None:
+                raise
+            known = {"address": address.text, "subscriptions": [], "deliveries": []}
+            known |= {"suppressed": suppression.reason.value, "suppression": subscribers.show_suppression(suppression)}
     if as_json:
         say.as_json(known)
+    else:
+        _show(known)
+
+
+def _show(known: dict[str, Any]) -> None:
+    since = f" ({known['language']}), since {known['since'][:10]}" if "since" in known else " is no subscriber"
+    typer.echo(f"{known['address']}{since}{_suppressed(known['suppression'])}")
+    if "since" not in known:
         return
-    suppressed = f", suppressed: {known['suppressed']}" if known["suppressed"] else ""
-    typer.echo(f"{known['address']} ({known['language']}), since {known['since'][:10]}{suppressed}\n")
+    typer.echo("")
     say.table(("newsletter", "status", "cadence", "confirmed", "left"), [_subscription(row) for row in known["subscriptions"]])
     typer.echo("")
+    say.table(("evidence for", "source", "words", "asked", "confirmed"), [_evidence(row) for row in known["subscriptions"]])
+    typer.echo("")
     say.table(("mail", "status", "reason", "the server said", "when"), [_delivery(row) for row in known["deliveries"]])
+
+
+def _suppressed(suppression: dict[str, Any] | None) -> str:
+    if suppression is None:
+        return ""
+    why = ", ".join(word for word in (suppression["reason"], suppression["evidence"]) if word)
+    return f", suppressed: {why}; since {suppression['since'][:10]}"
+
+
+def _evidence(row: dict[str, Any]) -> tuple[str, ...]:
+    consent = row["consent"]
+    asked, confirmed = (
+        " from ".join(word for word in ((consent[f"{what}_at"] or "")[:16], consent[f"{what}_ip"]) if word)
+        for what in ("requested", "confirmed")
+    )
+    return (row["newsletter"], consent["source"], consent["wording"], asked, confirmed)
 
 
 def _subscription(row: dict[str, Any]) -> tuple[str, ...]:

@@ -27,16 +27,21 @@ class Cells:
     """A row by the names of its columns; what is not there is empty."""
 
     by_name: Mapping[str, str]
+    titles: Mapping[str, str]  # what the file calls the columns
 
     @classmethod
-    def of(cls, columns: Sequence[str], row: Sequence[str]) -> "Cells":
+    def of(cls, columns: Sequence[str], row: Sequence[str], titles: Mapping[str, str]) -> "Cells":
         """Name the cells of a row; of two columns with one name the first counts."""
         pairs = zip(reversed(columns[: len(row)]), reversed(row[: len(columns)]), strict=True)
-        return cls({name: fuse(cell).replace("\0", "") for name, cell in pairs})
+        return cls({name: fuse(cell).replace("\0", "") for name, cell in pairs}, titles)
 
     def __getitem__(self, column: str) -> str:
         """Return a cell without what is blank around it, "" where there is none."""
         return self.by_name.get(column, "").strip()
+
+    def title(self, column: str) -> str:
+        """Return what the file calls a column."""
+        return self.titles.get(column, column)
 
     def as_written(self, column: str) -> str:
         """Return a cell to the letter: somebody's own words."""
@@ -72,7 +77,7 @@ def zone(given: Cells, column: str) -> str:
     try:
         return given[column] and schedule.zone(given[column]).key
     except BadInput as error:
-        raise BadInput(f"column {column}: {error}", hint=error.hint) from None
+        raise BadInput(f"column {given.title(column)}: {error}", hint=error.hint) from None
 
 
 def known_zone(name: str) -> str:
@@ -159,4 +164,4 @@ def attributes(given: Cells, column: str) -> tuple[dict[str, Any], dict[str, Any
 
 
 def _wrong(given: Cells, column: str, what: str, *, hint: str = "") -> BadInput:
-    return BadInput(f"column {column}: {given[column][:80]!r} {what}", hint=hint)
+    return BadInput(f"column {given.title(column)}: {given[column][:80]!r} {what}", hint=hint)

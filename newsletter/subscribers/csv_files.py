@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from io import TextIOWrapper
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, TextIO
 
 from newsletter.errors import BadInput
 
@@ -145,6 +145,13 @@ def _unreadable(path: Path, line: int, why: str) -> BadInput:
     return BadInput(f"{path}:{line}: the row cannot be read: {why}.", hint=hint)
 
 
+def private_file(path: Path, *, encoding: str = "utf-8") -> TextIO:
+    """Open a file anew for its owner alone, to write addresses to it."""
+    path.unlink(missing_ok=True)
+    path.touch(mode=0o600)
+    return path.open("w", encoding=encoding, newline="")
+
+
 class RefusedRows:
     """The file of the rows that were not taken, each with its line and why; made when there is one."""
 
@@ -153,12 +160,12 @@ class RefusedRows:
         self.path = path
         self.number = 0
         self._columns = columns
-        self._file: TextIOWrapper | None = None
+        self._file: TextIO | None = None
 
     def add(self, row: Row, why: str) -> None:
         """Write down a row as it was, defused."""
         if self._file is None:
-            self._file = _private(self.path)
+            self._file = private_file(self.path, encoding="utf-8-sig")
             csv.writer(self._file).writerow(["line", "reason", *map(defuse, self._columns)])
         csv.writer(self._file).writerow([row.line, defuse(why), *map(defuse, row.cells)])
         self.number += 1
@@ -167,10 +174,3 @@ class RefusedRows:
         """Close the file, if there is one."""
         if self._file is not None:
             self._file.close()
-
-
-def _private(path: Path) -> TextIOWrapper:
-    """Open a file anew for its owner alone: addresses are written to it."""
-    path.unlink(missing_ok=True)
-    path.touch(mode=0o600)
-    return path.open("w", encoding="utf-8-sig", newline="")

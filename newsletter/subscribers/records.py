@@ -47,9 +47,15 @@ def show(session: Session, address: Address) -> dict[str, Any]:
         "zone": subscriber.zone,
         "since": subscriber.created_at.isoformat(),
         "suppressed": suppressed.reason.value if suppressed else None,
+        "suppression": show_suppression(suppressed) if suppressed else None,
         "subscriptions": [_show_subscription(*row) for row in rows],
         "deliveries": [_show_delivery(row) for row in _last_deliveries(session, subscriber.id)],
     }
+
+
+def show_suppression(row: Suppression) -> dict[str, Any]:
+    """Return why and since when an address is never mailed, ready for JSON."""
+    return {"reason": row.reason.value, "evidence": row.evidence, "since": _iso(row.created_at)}
 
 
 def _show_subscription(subscription: Subscription, newsletter: Newsletter, consent: Consent) -> dict[str, Any]:
@@ -59,6 +65,9 @@ def _show_subscription(subscription: Subscription, newsletter: Newsletter, conse
         "cadence": subscription.cadence.value,
         "send_hour": subscription.send_hour,
         "zone": subscription.zone,
+        "topics": subscription.topics,
+        "keywords": subscription.keywords,
+        "max_papers": subscription.max_papers,
         "paused_until": subscription.paused_until.isoformat() if subscription.paused_until else None,
         "confirmed_at": _iso(subscription.confirmed_at),
         "unsubscribed_at": _iso(subscription.unsubscribed_at),
@@ -70,6 +79,7 @@ def _show_subscription(subscription: Subscription, newsletter: Newsletter, conse
             "requested_at": _iso(consent.requested_at),
             "requested_ip": consent.requested_ip,
             "confirmed_at": _iso(consent.confirmed_at),
+            "confirmed_ip": consent.confirmed_ip,
         },
     }
 

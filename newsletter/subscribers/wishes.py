@@ -1,6 +1,6 @@
 """From a row of anybody's file to a wish: what it says of one person, in our words. Pure."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from pathlib import Path
@@ -102,6 +102,7 @@ class Format:
 
     name: str
     columns: tuple[str, ...]  # of the file, in the words of the format
+    titles: Mapping[str, str]  # what the file calls them
     used: frozenset[str]
     read: Callable[[Cells], Wish]
 
@@ -112,23 +113,25 @@ class Format:
                 f"{len(row)} cells where there are {len(self.columns)} columns: {extra[0][:40]!r} stands under no name.",
                 hint="A cell that holds the delimiter needs quotation marks around it.",
             )
-        return self.read(Cells.of(self.columns, row))
+        return self.read(Cells.of(self.columns, row, self.titles))
 
     def ignored(self) -> tuple[str, ...]:
         """Return the columns that say nothing to us."""
-        return tuple(name for name in self.columns if name and name not in self.used)
+        return tuple(self.titles[name] for name in self.columns if name and name not in self.used)
 
 
 def recognise(columns: Sequence[str], path: Path) -> Format:
     """Return the format of a file with these columns; raises BadInput where no column holds addresses."""
     lowered = tuple(name.lower() for name in columns)
+    titles = dict(zip(lowered, columns, strict=True))
     if {"uuid", "email", "attributes", "status"} <= set(lowered):
-        return Format("listmonk", lowered, _LISTMONK, _of_listmonk)
+        return Format("listmonk", lowered, titles, _LISTMONK, _of_listmonk)
     if "email address" in lowered and {"member_rating", "optin_time", "confirm_time", "leid"} & set(lowered):
-        return _mailchimp(lowered, path)
+        return _mailchimp(lowered, titles, path)
     own = tuple(_ALSO_CALLED.get(name, name) for name in lowered)
     if "address" in own:
-        return Format("a plain list" if "consent_requested_at" not in own else "our own", own, frozenset(OWN_COLUMNS), _of_own)
+        name = "our own" if "consent_requested_at" in own else "a plain list"
+        return Format(name, own, dict(zip(own, columns, strict=True)), frozenset(OWN_COLUMNS), _of_own)
     if any("@" in name for name in columns):
         raise BadInput(f"{path}:1: an address stands where the names of the columns should.", hint="Put a line `email` above it.")
     known = ", ".join(name for name in columns if name)[:200]
@@ -139,7 +142,7 @@ def _address(given: Cells, column: str) -> Address:
     try:
         return parse_address(given[column])
     except BadInput as error:
-        raise BadInput(f"column {column}: {error}", hint=error.hint) from None
+        raise BadInput(f"column {given.title(column)}: {error}", hint=error.hint) from None
 
 
 def _of_own(given: Cells) -> Wish:
@@ -229,19 +232,19 @@ _MAILCHIMP = frozenset(
 _COMPLAINTS = ("spam", "abuse", "complain")
 
 
-def _mailchimp(columns: tuple[str, ...], path: Path) -> Format:
+def _mailchimp(columns: tuple[str, ...], titles: Mapping[str, str], path: Path) -> Format:
     """Return which of Mailchimp's four files it is: they differ in columns, but for those who never joined."""
     if {"clean_time", "clean_campaign_title"} & set(columns):
-        return Format("Mailchimp, cleaned", columns, _MAILCHIMP, _cleaned)
+        return Format("Mailchimp, cleaned", columns, titles, _MAILCHIMP, _cleaned)
     if {"unsub_time", "unsub_reason"} & set(columns):
-        return Format("Mailchimp, unsubscribed", columns, _MAILCHIMP, _left)
+        return Format("Mailchimp, unsubscribed", columns, titles, _MAILCHIMP, _left)
     if path.name.lower().startswith(("nonsubscribed", "non-subscribed", "non_subscribed")):
-        return Format("Mailchimp, never subscribed", columns, _MAILCHIMP, _never_joined)
-    return Format("Mailchimp, subscribed", columns, _MAILCHIMP, _joined)
+        return Format("Mailchimp, never subscribed", columns, titles, _MAILCHIMP, _never_joined)
+    return Format("Mailchimp, subscribed", columns, titles, _MAILCHIMP, _joined)
 
 
 def _never_joined(given: Cells) -> Wish:
-    raise BadInput(f"column email address: {given['email address'][:80]!r} never subscribed in Mailchimp: there is no consent.")
+    raise BadInput(f"{given['email address'][:80]!r} never subscribed in Mailchimp: there is no consent.")
 
 
 def _joined(given: Cells) -> Wish:
