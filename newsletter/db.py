@@ -147,7 +147,19 @@ def insert_new(session: Session, table: type[SQLModel], rows: Sequence[dict[str,
 def insert_from(session: Session, table: type[SQLModel], columns: Mapping[str, Any], source: Select[Any]) -> int:
     """Insert what `source` selects, a column for each of `columns`, pass over what is there, and return how many went in."""
     selected = source.with_only_columns(*columns.values(), maintain_column_froms=True)
-    return _insert(session, table, lambda insert: insert.from_select(list(columns), selected))
+    with _hashed_joins(session):
+        return _insert(session, table, lambda insert: insert.from_select(list(columns), selected))
+
+
+@contextmanager
+def _hashed_joins(session: Session) -> Iterator[None]:
+    """Keep PostgreSQL from joining row by row: of rows just written it knows nothing, takes them for few, and is wrong."""
+    if session.get_bind().dialect.name != "postgresql":
+        yield
+        return
+    session.execute(text("SET LOCAL enable_nestloop = off"))
+    yield
+    session.execute(text("SET LOCAL enable_nestloop TO DEFAULT"))
 
 
 def insert_many(session: Session, table: type[SQLModel], rows: Sequence[dict[str, Any]]) -> None:

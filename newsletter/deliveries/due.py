@@ -114,18 +114,18 @@ def hour_of() -> ColumnElement[int]:
     return func.coalesce(Subscription.send_hour, Newsletter.send_hour, schedule.SOON)
 
 
-def join_due_times(session: Session, source: Select[Any], issue: Issue, before: Earlier) -> Select[Any]:
-    """Join to each subscription the one due time that is its own.
+def join_due_times(session: Session, source: Select[Any], readers: Subquery, issue: Issue, before: Earlier) -> Select[Any]:
+    """Join to each reader (subscription's id, zone, send_hour) the one due time that is their own.
 
-    What came to each reader is looked at only where an issue before takes the day of somebody: with one zone and one hour
-    for all, nobody's is taken, and a million readers cost nothing more.
+    What came to each is looked at only where an issue before takes the day of somebody: with one zone and one hour for
+    all, nobody's is taken, and a million readers cost nothing more.
     """
     last: ColumnElement[datetime] = literal(NOTHING_BEFORE, DueTime.__table__.c.due_at.type)  # type: ignore[attr-defined]  # SQLModel does not declare it
     if _clashes(session, issue, before):
         came = _last_issues(before)
-        source = source.outerjoin(came, came.c.subscription_id == col(Subscription.id))
+        source = source.outerjoin(came, came.c.subscription_id == readers.c.id)
         last = func.coalesce(came.c.due_at, last)
-    own = (col(DueTime.issue_id) == issue.id, col(DueTime.zone) == zone_of(), col(DueTime.send_hour) == hour_of())
+    own = (col(DueTime.issue_id) == issue.id, col(DueTime.zone) == readers.c.zone, col(DueTime.send_hour) == readers.c.send_hour)
     return source.join(DueTime, and_(*own, col(DueTime.last_since) <= last, col(DueTime.last_before) > last))
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, String, cast, exists, func, literal, or_, select
+from sqlalchemy import ColumnElement, Select, String, Subquery, cast, exists, func, literal, or_, select
 from sqlmodel import Session, col
 
 from newsletter import db
@@ -94,8 +94,18 @@ def fan_out(session: Session, issue: Issue, *, now: datetime) -> int:
 
 
 def _insert_digests(session: Session, issue: Issue, before: Earlier, *, now: datetime) -> int:
-    source = due.join_due_times(session, _readers(issue), issue, before)
-    return db.insert_from(session, Delivery, _digest_columns(issue, now=now), source)
+    chosen = _readers(issue).with_only_columns(
+        col(Subscription.id),
+        col(Subscription.subscriber_id),
+        col(Subscriber.address),
+        due.zone_of().label("zone"),
+        due.hour_of().label("send_hour"),
+    )
+    # Zone and hour come of three tables: PostgreSQL would join due times by the hour alone before it has the zone as well,
+    # were it not for the OFFSET, over which it moves nothing.
+    readers = chosen.offset(0).subquery("readers")
+    source = due.join_due_times(session, select(readers.c.id), readers, issue, before)
+    return db.insert_from(session, Delivery, _digest_columns(readers, issue, now=now), source)
 
 
 def _readers(issue: Issue) -> Select[Any]:
@@ -106,17 +116,17 @@ def _readers(issue: Issue) -> Select[Any]:
     return source.where(*_owed(issue))
 
 
-def _digest_columns(issue: Issue, *, now: datetime) -> dict[str, Any]:
-    key = literal(f"digest:{issue.id}:", String) + cast(col(Subscription.id), String)
+def _digest_columns(readers: Subquery, issue: Issue, *, now: datetime) -> dict[str, Any]:
+    key = literal(f"digest:{issue.id}:", String) + cast(readers.c.id, String)
     typed = Delivery.__table__.c  # type: ignore[attr-defined]  # SQLModel does not declare it
     fixed = {**_EMPTY, "kind": DeliveryKind.DIGEST, "lane": Lane.LIST.value, "language": "", "created_at": now, "updated_at": now}
     return {
         "dedupe_key": key,
         "newsletter_id": literal(issue.newsletter_id),
         "issue_id": literal(issue.id),
-        "subscriber_id": col(Subscription.subscriber_id),
-        "subscription_id": col(Subscription.id),
-        "address": col(Subscriber.address),
+        "subscriber_id": readers.c.subscriber_id,
+        "subscription_id": readers.c.id,
+        "address": readers.c.address,
         "due_at": col(DueTime.due_at),
         "give_up_at": col(DueTime.give_up_at),
         **{name: literal(value, typed[name].type) for name, value in fixed.items()},
