@@ -76,13 +76,17 @@ class MailHost:
         with smtplib.SMTP("127.0.0.1", self.port, timeout=PATIENCE) as server:
             server.sendmail(sender, [to], message)
 
-    def mailbox(self, user: str, *, count: int = 0, seconds: float = PATIENCE) -> list[bytes]:
-        """Return the messages in a user's inbox as IMAP gives them, the oldest first; wait until there are `count`."""
+    def mailbox(self, user: str, *, to: str = "", count: int = 0, seconds: float = PATIENCE) -> list[bytes]:
+        """Return the messages in a user's inbox as IMAP gives them, the oldest first; wait until there are `count`.
+
+        `to`: only those that were delivered to this address, as user+detail@inbox.test.
+        """
         with imaplib.IMAP4("127.0.0.1", self.place.imap_port, timeout=PATIENCE) as server:
             server.login(user, PASSWORD)
             server.select(readonly=True)
-            eventually(lambda: _size(server) >= count, lambda: f"{user} did not get it:\n{self.log()}", seconds=seconds)
-            found = server.fetch("1:*", "(BODY.PEEK[])")[1] if _size(server) else []
+            eventually(lambda: len(_numbers(server, to)) >= count, lambda: f"{user} got no mail:\n{self.log()}", seconds=seconds)
+            numbers = b",".join(_numbers(server, to)).decode()
+            found = server.fetch(numbers, "(BODY.PEEK[])")[1] if numbers else []
         return [part[1] for part in found if isinstance(part, tuple)]
 
     def log(self) -> str:
@@ -91,9 +95,11 @@ class MailHost:
         return "\n".join(f"-- {name}\n{path.read_text(errors='replace')}" for name, path in texts.items() if path.exists())
 
 
-def _size(server: imaplib.IMAP4) -> int:
-    server.noop()  # the server says what is new in its answer to anything
-    return int(server.untagged_responses["EXISTS"][-1])
+def _numbers(server: imaplib.IMAP4, to: str) -> list[bytes]:
+    """Return the numbers of the messages, those that came just now among them."""
+    server.noop()
+    wanted = ("HEADER", "Delivered-To", f'"{to}"') if to else ("ALL",)
+    return server.search(None, *wanted)[1][0].split()
 
 
 class _Greylist(socketserver.ThreadingUnixStreamServer):
