@@ -3,8 +3,10 @@
 import random
 import socket
 import threading
+import time
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from functools import partial
 from urllib.parse import urlsplit
 
 import pytest
@@ -181,3 +183,12 @@ def test_a_connection_to_the_database_that_is_cut_again_and_again_costs_nobody(m
     assert proxy.cuts > READERS // 15
     assert sorted(sink.recipients()) == sorted(addresses)
     assert (report.sent, statuses(make)) == (READERS, {"sent": READERS})
+
+
+def test_where_nothing_is_left_the_answers_are_brought_in_together(sessions, make, addresses):
+    untroubled = Fragile(sessions, [""] * 100)
+
+    report = send_through(untroubled, Slow(then=partial(time.sleep, 0.005)), pace=Pace(window=READERS))
+
+    assert report.sent == READERS
+    assert len(untroubled.fates) >= 85

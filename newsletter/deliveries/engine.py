@@ -109,6 +109,7 @@ class Engine:
     _relay: RelayUnavailable | None = None  # why the relay is left alone
     _failure: Exception | None = None  # why the drain breaks off; raised when all is accounted for
     _closing: bool = False  # nothing is handed out or begun any more
+    _dry: bool = False  # there was nothing to fill the window with: room in it is no reason to ask again
     _news: asyncio.Event = field(default_factory=asyncio.Event)
 
     # What the connections call
@@ -198,7 +199,8 @@ class Engine:
             self.report.count(outcome.event)
             is_returned = outcome.event is DeliveryEvent.GIVE_BACK
             self._outcomes.append(replace(outcome, attempt=taken.row.attempts + 1) if is_returned else outcome)
-        if self._room() * 3 >= self.pace.window:
+        reason = len(self._outcomes) if self._dry else self._room()
+        if reason * 3 >= self.pace.window or not self._taken:
             self._news.set()
 
     def _room(self) -> int:
@@ -252,6 +254,7 @@ class Engine:
         found = await self._in(thread, lambda: self._exchange(wanted), wanted.outcomes)
         self._look_again(wanted, found)
         self._take(found)
+        self._dry = found.nothing_left
         if self._ready and not self._closing:
             way.wake()
         if found.nothing_left and not self._taken and not self._outcomes:
