@@ -99,6 +99,12 @@ def test_a_day_that_is_none_is_refused(installed_terminal):
     assert "does not match the format" in installed_terminal.refused("run", "14.03.2024", code=2)
 
 
+@pytest.mark.parametrize("words", [("run",), ("collect",), ("assemble",)])
+def test_a_day_to_come_is_refused_and_makes_no_issue(installed_terminal, words):
+    assert "2199-01-01 is still to come" in installed_terminal.refused(*words, "2199-01-01")
+    assert "There is no issue yet" in installed_terminal.ok("issues")
+
+
 def test_publishing_what_was_never_assembled_is_refused(installed_terminal):
     error = installed_terminal.refused("publish", DAY)
 

@@ -1,12 +1,13 @@
 """Commands about days and issues: every stage by hand, and all of them at once."""
 
-from datetime import datetime
+from datetime import date, datetime
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from newsletter.cli import say
+from newsletter.errors import BadInput
 
 Day = Annotated[datetime, typer.Argument(formats=["%Y-%m-%d"], help="As 2024-03-14.", show_default=False)]
 Slugs = Annotated[
@@ -26,18 +27,27 @@ def register(app: typer.Typer) -> None:
     app.command(rich_help_panel="Documents")(preview)
 
 
+def _begun(day: datetime) -> date:
+    """Return the day; raises BadInput for one to come: its empty issue would stand where the real one belongs."""
+    from newsletter.wiring import utcnow
+
+    if day.date() > utcnow().date():
+        raise BadInput(f"{day.date()} is still to come.", hint=f"Days are UTC's, and there it is {utcnow().date()}.")
+    return day.date()
+
+
 def run(day: Day, newsletter: Slugs = None, weekly: Weekly = False, now: Now = False) -> None:
     """Do the whole DAY: collect, summarise, assemble, publish, and send what is due."""
     from newsletter.cli import steps
 
-    steps.run(say.settings(), day.date(), newsletter or [], weekly=weekly, at_once=now)
+    steps.run(say.settings(), _begun(day), newsletter or [], weekly=weekly, at_once=now)
 
 
 def collect(day: Day, newsletter: Slugs = None) -> None:
     """Read what the sources list on DAY. Reading again adds what is new."""
     from newsletter.cli import steps
 
-    steps.collect(steps.open_work(say.settings(), newsletter or []), day.date())
+    steps.collect(steps.open_work(say.settings(), newsletter or []), _begun(day))
 
 
 def assemble(day: Day, newsletter: Slugs = None, weekly: Weekly = False) -> None:
@@ -45,7 +55,7 @@ def assemble(day: Day, newsletter: Slugs = None, weekly: Weekly = False) -> None
     from newsletter.cli import steps
 
     work = steps.of_cadence(steps.open_work(say.settings(), newsletter or []), weekly=weekly)
-    steps.conclude(steps.assemble(work, day.date(), weekly=weekly))
+    steps.conclude(steps.assemble(work, _begun(day), weekly=weekly))
 
 
 def publish(day: Day, newsletter: Slugs = None, weekly: Weekly = False, now: Now = False) -> None:
