@@ -126,6 +126,8 @@ def run(settings: Settings, *, host: str, port: int, say: Callable[[str], None])
             start(supervisor, service, host=host, port=port)
             tell(Running(os.getpid(), redis_url, reached_at(host, port)))
             say(f"Running: {settings.base_url} (listening at {host}:{port}). Logs: {service.logs}. Ctrl-C stops it.")
+            if not settings.smtp.host:
+                say(f"Nobody is mailed: smtp.host is not set, and mails become files in {settings.data_dir / 'outgoing'}.")
             watch(supervisor, lambda death: say(str(death)))
             say("Stopping …")
 

@@ -146,7 +146,7 @@ def test_the_next_demo_removes_what_a_killed_one_left_and_nothing_else(run):
 
 def test_up_stops_at_ctrl_c_and_keeps_its_data(run, tmp_path):
     up = run("up", "--port", str(free_port()))
-    up.wait_for("Running:")
+    up.wait_for("Nobody is mailed: smtp.host is not set")
 
     up.process.send_signal(signal.SIGINT)
     up.process.wait(timeout=20)
