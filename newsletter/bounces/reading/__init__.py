@@ -52,7 +52,7 @@ def _of_notice(message: Message, notice: Notice, enclosed: Fields) -> list[Repor
     named = notices.named_in(notice, own)
     if failed := mail.failed_recipients(message):
         known = {each.recipient.lower(): each for each in named}
-        named = [known.get(address.lower(), Named(address, "")) for address in failed]
+        named = [known.get(address.lower(), Named(address, "")) for address in failed[: notices.CANDIDATES]]
     if not named:
         meant = [address for address in originals.recipients(enclosed) if address.lower() not in own]
         named = [Named(meant[0] if len(meant) == 1 else "", "")]
@@ -63,7 +63,7 @@ def _report(message: Message, notice: Notice, named: Named) -> Report | None:
     """Return what a notice says of somebody; None where neither words nor address tell that it is one."""
     style = style_of(message, notice.text)
     if mail.is_good_news(message, notice.text):
-        return Report(Kind.NONE, named.recipient, "", "", style, action="delivered")
+        return Report(Kind.NONE, named.recipient, reader=style, action="delivered")
     delayed = mail.is_still_trying(message, notice.text)
     said, status = named.said, status_in(named.said)
     meaning = meaning_of(said, status, tried_again=delayed)

@@ -12,6 +12,7 @@ from newsletter.text import one_line
 
 READER = "rfc3464"
 RECIPIENT_LIMIT = 500
+TEXT_LIMIT = 500_000  # characters of a report
 
 _TYPES = frozenset({"message/delivery-status", "message/global-delivery-status"})
 _OF_A_RECIPIENT = frozenset({"final-recipient", "original-recipient", "x-actual-recipient", "action", "status"})
@@ -46,22 +47,20 @@ def read(groups: list[Fields], notice: str, enclosed_to: list[str]) -> list[Repo
 def _groups(text: str) -> Iterator[Fields]:
     """Yield groups of fields: a blank line ends one, and so does a field that it has already."""
     gathered: list[tuple[str, str]] = []
-    for lines in text.split("\n\n"):
+    for lines in text[:TEXT_LIMIT].split("\n\n"):
+        waited = bool(gathered)
+        names = {name for name, _ in gathered}
         for name, value in parse(lines.split("\n")).pairs:
-            if name in _OF_A_RECIPIENT and any(known == name for known, _ in gathered):
+            if name in _OF_A_RECIPIENT & names:
                 yield Fields(tuple(gathered))
-                gathered = []
+                gathered, names = [], set()
             gathered.append((name, value))
-        if not _is_unfinished(gathered):
+            names.add(name)
+        # A recipient named and nothing said of them yet: some put a blank line too many there, but not two.
+        if waited or "final-recipient" not in names or names & {"action", "status"}:
             yield Fields(tuple(gathered))
             gathered = []
     yield Fields(tuple(gathered))
-
-
-def _is_unfinished(gathered: list[tuple[str, str]]) -> bool:
-    """Say whether a recipient is named and what became of the mail is still to come, after a blank line too many."""
-    names = {name for name, _ in gathered}
-    return "final-recipient" in names and not names & {"action", "status"}
 
 
 def _is_of_a_recipient(group: Fields) -> bool:

@@ -12,7 +12,7 @@ HEADER_LINES = 400  # of an enclosed header
 KEPT = 20  # of each thing
 
 _TAGGED = re.compile(r"(?<![\w.+-])[A-Za-z]\+[A-Za-z2-7]{20,64}@[\w.-]{1,255}")  # as tokens.Links.return_path makes them
-_LEAVE = re.compile(r"(?:https?://[^\s<>\"'()]{1,300})?/u/[A-Za-z0-9_-]{20,200}")
+_LEAVE = re.compile(r"/u/[A-Za-z0-9_-]{20,200}")  # as tokens.Links.unsubscribe makes them
 _BRACKETED = re.compile(r"<([^<>\s]{1,1000})>")
 _MESSAGE_ID = re.compile(r"<[^<>\s@]{1,200}@[^<>\s@]{1,255}>")
 _QUOTE = re.compile(r"^(?:[>|][ \t]?)+")

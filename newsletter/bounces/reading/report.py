@@ -20,7 +20,7 @@ class Original:
     """What a report shows of the mail it is about, as it stands there: whoever acts on it must verify the tokens."""
 
     message_ids: tuple[str, ...] = ()  # with their angle brackets
-    unsubscribe: tuple[str, ...] = ()  # the addresses of List-Unsubscribe, without their angle brackets
+    unsubscribe: tuple[str, ...] = ()  # the addresses of List-Unsubscribe, and what else looks like the path of one
     return_paths: tuple[str, ...] = ()  # envelope senders: where the report was sent to, and those it names
     feedback_id: str = ""
     recipients: tuple[str, ...] = ()  # whom the mail was for

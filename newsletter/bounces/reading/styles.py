@@ -34,6 +34,7 @@ _IN_TEXT = (
     ("generating server:", "exchange"),
     ("unknown user:", "imail"),
     ("delivery to the following recipient failed permanently", "google"),
+    ("unable to deliver message to the following address(es)", "yahoo"),
     ("courier mail server", "courier"),
     ("delivery to the following recipients failed", "microsoft"),
 )

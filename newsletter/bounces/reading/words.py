@@ -8,6 +8,7 @@ reputation, our set-up, what we wrote) is not held against the reader: every 5.7
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 
 from newsletter.bounces.reading import phrases
 from newsletter.bounces.reading.report import Kind
@@ -49,6 +50,7 @@ def code_in(text: str) -> str:
     return codes[-1] if codes else ""
 
 
+@lru_cache(maxsize=64)  # a notice that names a hundred people is explained once
 def meaning_of(text: str, status: str = "", *, tried_again: bool = False) -> Meaning:
     """Return what servers mean by a text and the enhanced code beside it; `tried_again`: it is still being delivered."""
     said = " ".join(text[:WORDS_LIMIT].lower().replace("’", "'").split())
