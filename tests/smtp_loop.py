@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
-OFFER = "250-mail.example.net\r\n250-PIPELINING\r\n250 SIZE 1000000\r\n"
+OFFER = "250-mail.example.net\r\n250-PIPELINING\r\n250 SIZE 100000000\r\n"
 
 
 async def until(condition: Callable[[], object]) -> None:

@@ -14,7 +14,7 @@ IDLE = "after"  # the step between two messages
 
 _FRIENDLY = {
     "GREETING": "220 mail.example.net ready",
-    "EHLO": "250-mail.example.net\n250-SIZE 1000000\n250 8BITMIME",
+    "EHLO": "250-mail.example.net\n250-SIZE 100000000\n250 8BITMIME",
     "STARTTLS": "220 2.0.0 go ahead",
     "DATA": "354 go on",
     "DOT": "250 2.0.0 taken",

@@ -68,6 +68,7 @@ FAULTS = [
     ({"MAIL": "550 5.7.515 who are you"}, DEFERRED, (550, "mail")),
     ({"MAIL": "552 5.3.4 too big"}, FAILED, (552, "mail")),
     ({"MAIL": DROP}, DEFERRED, (0, "mail")),
+    ({"EHLO": "250-mail.example.net\n250 SIZE 1000"}, FAILED, (0, "data")),
     ({"MAIL": HANG}, DEFERRED, (0, "mail")),
     ({"RCPT": "550 5.1.1 no such user"}, FAILED, (550, "rcpt")),
     ({"RCPT": "452 4.2.2 full"}, DEFERRED, (452, "rcpt")),
@@ -110,3 +111,19 @@ def test_each_fault_of_a_server_ends_in_its_state_with_its_words(sessions, make,
     assert (row.reason == "") is (status is SENT)
     assert row.attempts == (0 if status is QUEUED else 1)
     assert report.sent + report.failed + report.deferred + report.unknown == (status is not QUEUED)
+
+
+@pytest.mark.parametrize("database_kind", ["sqlite"])  # a mail server sees no difference
+def test_what_is_larger_than_the_server_takes_fails_and_only_the_first_costs_a_connection(sessions, make):
+    newsletter = make.newsletter()
+    for number in range(6):
+        make.delivery(f"reader{number}", newsletter_id=newsletter.id)
+
+    with FaultyServer({"EHLO": "250-mail.example.net\n250 SIZE 1000"}).running() as server:
+        report = send_over(sessions, server.port)
+
+    assert report.failed == 6
+    rows = make.all(Delivery)
+    assert {(row.reason, row.reply_enhanced) for row in rows} == {("the message is too big", "5.3.4")}
+    assert all("bytes is larger than the server takes (1000)" in row.reply_text for row in rows)
+    assert sorted(row.reply_phase for row in rows) == ["data"] + ["mail"] * 5

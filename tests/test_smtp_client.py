@@ -8,7 +8,7 @@ from smtp_servers import DROP, HANG, IDLE, FaultyServer
 from newsletter.errors import RelayUnavailable
 from newsletter.mail.smtp import Kind, Relay
 
-PIPELINING = "250-mail.example.net\n250-PIPELINING\n250-SIZE 1000000\n250 8BITMIME"
+PIPELINING = "250-mail.example.net\n250-PIPELINING\n250-SIZE 100000000\n250 8BITMIME"
 OFFERS = pytest.mark.parametrize("offer", [{}, {"EHLO": PIPELINING}], ids=["one-by-one", "pipelined"])
 SHORT = 0.2  # seconds that a test waits for an answer that does not come
 LARGE = b"Subject: x\r\n\r\n" + (b"y" * 76 + b"\r\n") * 200_000

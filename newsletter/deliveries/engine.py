@@ -29,9 +29,10 @@ from newsletter.deliveries.ways import OpenWay, Way
 from newsletter.errors import NewsletterError, RelayUnavailable, Reply
 from newsletter.lifecycle import DeliveryEvent
 from newsletter.mail.headers import needs_smtputf8
-from newsletter.mail.smtp import Answer, Parcel
+from newsletter.mail.smtp import Answer, Kind, Parcel
 
 log = structlog.get_logger()
+_MARGIN = 1.1  # what messages of a group may differ by, when one's size is announced by another's
 MARK_WITHIN = 1.0  # seconds until an outcome is brought to the ledger
 _NOT_MADE = timedelta(minutes=5)  # until a message that could not be made is tried again; each time twice as long
 _NOT_MADE_MOST = timedelta(hours=2)
@@ -105,7 +106,8 @@ class Engine:
     _ready: deque[_Taken] = field(default_factory=deque)  # in the window, not handed to a connection
     _taken: dict[int, _Taken] = field(default_factory=dict)  # the whole window
     _outcomes: list[Outcome] = field(default_factory=list)  # not brought to the ledger yet
-    _distrusted: set[tuple[object, ...]] = field(default_factory=set)  # of which a message could not be made
+    _distrusted: set[tuple[object, ...]] = field(default_factory=set)  # of which a message could not be made, or was too big
+    _sizes: dict[tuple[object, ...], int] = field(default_factory=dict)  # bytes of the largest message of a group
     _relay: RelayUnavailable | None = None  # why the relay is left alone
     _failure: Exception | None = None  # why the drain breaks off; raised when all is accounted for
     _closing: bool = False  # nothing is handed out or begun any more
@@ -145,6 +147,8 @@ class Engine:
         taken = self._taken[parcel.id]
         if taken.begun:
             self.journal.ended(parcel.id, answer.reply)
+            if answer.kind is Kind.REFUSED and not answer.reply.code:  # our own finding, and it cost the connection
+                self._distrusted.add(_group(taken.row))
         if taken.outcome is None:
             verdict = verdict_of(answer, attempts=taken.row.attempts)
             self.books.gate.note(taken.row, verdict, answer.reply)
@@ -178,7 +182,8 @@ class Engine:
         except Exception as error:  # noqa: BLE001 -- told by `_not_made`
             self._end(taken, _not_made(row, error))
             return None
-        return Parcel(row.id, sender, row.address, needs_utf8=unicode, domain=row.address.rpartition("@")[2], clean=True)
+        about, domain = int(self._sizes.get(_group(row), 0) * _MARGIN), row.address.rpartition("@")[2]
+        return Parcel(row.id, sender, row.address, len(taken.content), about, unicode, domain, clean=True)
 
     def _made(self, taken: _Taken, now: datetime) -> bytes:
         """Return the message; nothing, and the outcome decided, where it cannot be made.
@@ -187,11 +192,14 @@ class Engine:
         """
         row = taken.row
         try:
-            return self.mailer.message(row, now=now).content
+            content = self.mailer.message(row, now=now).content
         except Exception as error:  # noqa: BLE001 -- told by `_not_made`
             taken.outcome = _not_made(row, error)
             self._distrusted.add(_group(row))
             return b""
+        if len(content) > self._sizes.get(_group(row), 0):
+            self._sizes[_group(row)] = len(content)
+        return content
 
     def _end(self, taken: _Taken, outcome: Outcome) -> None:
         del self._taken[taken.row.id]

@@ -14,14 +14,29 @@ class Cannot(Exception):
         self.reply = Reply(0, enhanced, text, server, "mail")
 
 
+TOO_BIG = "5.3.4"  # RFC 3463 section 3.4
+
+
+def takes(offer: Offer, size: int) -> bool:
+    """Return whether the server says that it takes a message of so many bytes (RFC 1870)."""
+    return not offer.size or size <= offer.size
+
+
+def too_big(offer: Offer, size: int) -> str:
+    """Return in words why it does not."""
+    return f"message of {size} bytes is larger than the server takes ({offer.size})"
+
+
 def envelope(parcel: Parcel, offer: Offer, server: str) -> tuple[bytes, bytes, bytes]:
     """Return MAIL, RCPT and DATA with the parameters that the parcel needs and the server offers; raises Cannot."""
     sender, recipient = _addresses(parcel, server)
     options = ""
-    if offer.size is not None and parcel.size:
-        if 0 < offer.size < parcel.size:
-            raise Cannot("5.3.4", f"the message has {parcel.size} bytes, the server takes {offer.size}", server)
-        options = f" SIZE={parcel.size}"
+    size = parcel.size or parcel.about
+    if size and offer.size is not None:
+        if takes(offer, size):
+            options = f" SIZE={size}"
+        elif parcel.size:
+            raise Cannot(TOO_BIG, too_big(offer, size), server)
     if parcel.needs_utf8 or not (sender.isascii() and recipient.isascii()):
         if not offer.utf8:
             raise Cannot("5.6.7", "an address is not ASCII, and the server lacks SMTPUTF8", server)

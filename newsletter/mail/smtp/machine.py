@@ -13,7 +13,7 @@ from typing import Final
 
 from newsletter.errors import BadInput, Reply
 from newsletter.mail.smtp.content import DOT, on_the_wire
-from newsletter.mail.smtp.envelope import Cannot, envelope
+from newsletter.mail.smtp.envelope import TOO_BIG, Cannot, envelope, takes, too_big
 from newsletter.mail.smtp.handshake import Offer
 from newsletter.mail.smtp.parcels import Answer, Kind, Parcel
 from newsletter.mail.smtp.replies import CLOSING, OK, START_CONTENT, Replies, make_reply
@@ -30,7 +30,7 @@ _GOOD: dict[str, Container[int]] = {  # the rest is a refusal from 400 on, and n
     _QUIT: range(200, 400),
 }
 _REFUSAL, _NEVER = 400, 500
-_TOO_BIG = 552  # RFC 1870 section 6
+_TOO_BIG_CODE = 552  # RFC 1870 section 6
 _OUT_OF_STEP = 503  # the server and we disagree about where we are: that is about no message
 _NOT_IN_UTF8 = "5.6.7"  # RFC 6531 section 3.5
 
@@ -119,14 +119,20 @@ class Machine:
         """Return the content with its dot and what follows it, to be written at once; nothing where it cannot be sent."""
         assert self.begun is not None
         self._tail = len(following)
+        if not takes(self._offer, len(content)):  # the size was unknown as it was announced
+            return self._keep_back(TOO_BIG, too_big(self._offer, len(content)))
         if self.begun.clean:
             return b"".join((content, DOT, following))
         try:
             return on_the_wire(content, seven_bit=not self.begun.needs_utf8) + following
         except BadInput as error:
-            self._end_begun(Kind.REFUSED, Reply(0, "5.6.0", str(error), self._server, _DATA))
-            self.withdraw(str(error))
-            return b""
+            return self._keep_back("5.6.0", str(error))
+
+    def _keep_back(self, enhanced: str, reason: str) -> bytes:
+        """Refuse the content that the server waits for: nothing is written any more."""
+        self._end_begun(Kind.REFUSED, Reply(0, enhanced, reason, self._server, _DATA))
+        self.withdraw(reason)
+        return b""
 
     def withdraw(self, reason: str) -> None:
         """Give back what `hand_over` returned, and what was named since: the server waits for content that will not come."""
@@ -249,7 +255,7 @@ class Machine:
 
     def _refused_at_mail(self, reply: Reply) -> None:
         """End the parcel: MAIL is about us, but for a size or an address that this server cannot take."""
-        if reply.code == _TOO_BIG or reply.enhanced == _NOT_IN_UTF8:
+        if reply.code == _TOO_BIG_CODE or reply.enhanced == _NOT_IN_UTF8:
             self._end_named(Kind.REFUSED, reply)
             self._proven = True
         elif reply.code == CLOSING and self._proven:  # enough of this connection, or of us: the next greeting will tell

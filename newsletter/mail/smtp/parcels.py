@@ -25,7 +25,8 @@ class Parcel:
     id: int
     sender: str  # empty: the null sender (RFC 5321 section 4.5.5)
     recipient: str
-    size: int = 0  # bytes, an estimate; 0: unknown
+    size: int = 0  # bytes; 0: unknown
+    about: int = 0  # bytes, an estimate where the size is unknown
     needs_utf8: bool = False  # an address or a header field is not ASCII (RFC 6531)
     domain: str = ""  # the recipient's, for whoever counts by domain
     clean: bool = False  # content known to be 7-bit lines that end in CRLF, the last too, and never begin with a dot
