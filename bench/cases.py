@@ -4,6 +4,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from time import perf_counter
 
@@ -129,12 +130,20 @@ def _all_cpu(run: Run) -> float:
 
 
 def selections(floor: Floor, number: int) -> Result:
-    """Readers who chose their own papers of a day of fifty: a thousand different choices beside one."""
-    many, one = (Spec("selections", number=number, key=str(floor.key), options=(different,)) for different in (1000, 1))
-    ways = {"1,000 selections": lambda: together(run_senders([many])), "one selection": lambda: together(run_senders([one]))}
+    """Readers who chose their own papers of a day of fifty: a thousand different choices, and one each, beside one for all."""
+    kinds = {"1,000 selections": 1000, "a selection each": number, "one selection": 1}
+    specs = {
+        name: Spec("selections", number=number, key=str(floor.key), options=(different,)) for name, different in kinds.items()
+    }
+    ways = {name: partial(_alone, spec) for name, spec in specs.items()}
     runs = in_turns(floor.rounds, floor.yardstick, ways)
-    more = ratio(runs["1,000 selections"], runs["one selection"], lambda run: run.per_message)
-    return Result("selections", runs, (Aim("CPU beside one selection for all", more, 1.2),))
+    many, each = (ratio(runs[name], runs["one selection"], lambda run: run.per_message) for name in list(kinds)[:2])
+    aims = (Aim("CPU of 1,000 selections beside one for all", many, 1.2), Aim("CPU of a selection each beside one", each, 1.2))
+    return Result("selections", runs, aims)
+
+
+def _alone(spec: Spec) -> Run:
+    return together(run_senders([spec]))
 
 
 def slow(floor: Floor, number: int) -> Result:

@@ -1,18 +1,20 @@
 """Pieces and slots into one message's bytes.
 
 An issue is prepared once and then composed for every reader, so nothing that is the same for two of them is encoded
-twice. Base64 turns three bytes into four characters; what follows a slot can therefore begin at one of three places
-in such a group. Every block of known bytes is kept encoded for each of the three, and a message is a join: the lines of
-the blocks, and between them short lines for the slots and the one or two bytes that complete a group.
+twice, even where each chose papers of their own. Base64 turns three bytes into four characters, and a piece seldom ends
+with a whole group: it leaves over a byte or two, which begin the first line of the next. So a piece is kept encoded for
+each rank and for each of the few things that the piece before it can leave over, and a message is a join of what is
+kept. Only the slots that hold a reader's own values, and the bytes that complete their groups, are encoded each time.
 """
 
 import html
 import re
 from binascii import b2a_base64
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cache, lru_cache, partial
+from itertools import chain
 from typing import Literal, TypeAlias
 
 from newsletter.errors import BadInput
@@ -27,8 +29,11 @@ _TEXT_PART, _HTML_PART = (_PART % (_BOUNDARY, kind) for kind in (b"plain", b"htm
 _END = b"--%b--\r\n" % _BOUNDARY
 _CONTENT_TYPE = b'MIME-Version: 1.0\r\nContent-Type: multipart/alternative;\r\n boundary="%b"\r\n' % _BOUNDARY
 
-_LINE = 57  # bytes whose base64 is a line of 76, the most RFC 2045 section 6.8 allows
-_TINY = 57  # a shorter static segment is not worth its own lines: it travels with the slots beside it
+_LINE = 76  # characters, the most RFC 2045 section 6.8 allows
+# Slots that are near each other and what follows them; words of a line and more are not encoded for every reader.
+_STRETCH = re.compile("(?:[^\x01]{,56}\x01[a-z_]+\x02)*[^\x01]*")
+_KEPT = 512  # encoded forms of one stretch
+_ARRANGED = 4096  # two for each selection lately made, of some 2 KB: references to what is encoded, not copies of it
 _CARD, _LINES, _ONE_LINE = "card:", "lines", "line:"
 _RANK, _COUNT = "rank", "count"
 
@@ -70,29 +75,36 @@ class Selection:
         return len(self.cards) + len(self.lines)
 
 
-class _Block:
-    """Bytes known before the recipient is; `phase(taken)` encodes all but the first `taken`, once."""
-
-    __slots__ = ("phase", "start")
-
-    def __init__(self, start: bytes, encode: Callable[[int], tuple[bytes, bytes]]) -> None:
-        self.start = start
-        self.phase = cache(encode)  # -> the lines of whole groups, and the bytes left over
+_Encoded: TypeAlias = tuple[bytes, bytes, bytes]  # lines of whole groups, more of them, and the bytes left over
 
 
-_Token: TypeAlias = _Block | bytes | str  # a block, a few known bytes, or the name of a slot
+@dataclass(frozen=True, eq=False, slots=True)
+class _Stretch:
+    """A piece, or a stretch of one; both functions are given its number and what the stretch before it left over.
+
+    The number is a paper's rank, or else how many papers there are.
+    """
+
+    own: frozenset[str]  # the slots that hold something else
+    known: Callable[[int, bytes], _Encoded]  # where there are none; remembers
+    encode: Callable[[Mapping[str, bytes], int, bytes], _Encoded]
 
 
-@dataclass(frozen=True, eq=False)
-class _PreparedPiece:
-    tokens: tuple[bytes | str, ...]
-    slots: frozenset[str]
+_Numbered: TypeAlias = tuple[_Stretch, int]
 
 
 @dataclass(frozen=True, eq=False)
 class _Part:
-    pieces: Mapping[str, _PreparedPiece]
+    cards: Mapping[int, _Stretch]
+    lines: Mapping[int, _Stretch]
+    others: Mapping[str, Sequence[_Stretch]]
     escape: Callable[[str], str]
+
+    @property
+    def wanted(self) -> Iterator[str]:
+        """The slots that hold a reader's own values."""
+        for stretch in chain(self.cards.values(), self.lines.values(), *self.others.values()):
+            yield from stretch.own
 
 
 @dataclass(frozen=True, eq=False)
@@ -118,7 +130,7 @@ def prepare(rendered: Rendered) -> Prepared:
             hint="Give body.txt and body.html the same pieces, each once.",
         )
     text, html_part = _prepare_part(rendered.text, str), _prepare_part(rendered.html, html.escape)
-    wanted = frozenset(SLOT.findall(rendered.subject)).union(*_wanted(text), *_wanted(html_part)) - {_COUNT}
+    wanted = frozenset(SLOT.findall(rendered.subject)).union(text.wanted, html_part.wanted) - {_COUNT}
     cards = tuple(int(name.removeprefix(_CARD)) for name in names if name.startswith(_CARD))
     return Prepared(rendered.subject, Selection(cards), wanted, text, html_part)
 
@@ -170,28 +182,40 @@ def body(prepared: Prepared, *, slots: Mapping[str, str], selection: Selection |
     given = _check(prepared.wanted, slots)
     out: list[bytes] = []
     for opening, part in ((_TEXT_PART, prepared.text), (_HTML_PART, prepared.html)):
-        out.append(opening)
-        values = {name: part.escape(value).encode() for name, value in given.items()}
-        out.append(_encoded_lines(_encode(_arrange(part, chosen), values, b"", out)))
+        values = {name: part.escape(value).encode() for name, value in given.items()} | {_COUNT: b"%d" % chosen.count}
+        lines, carry, rest = _arrange(part, chosen)
+        out += (opening, *lines)
+        for stretch, number in rest:
+            first, second, carry = stretch.encode(values, number, carry)
+            out += (first, second)
+        out.append(_encoded_lines(carry))
     out.append(_END)
     return b"".join(out)
 
 
-def _prepare_part(pieces: Iterable[Piece], escape: Callable[[str], str]) -> _Part:
-    return _Part({piece.name: _prepare_piece(piece.content) for piece in pieces}, escape)
+def _prepare_part(pieces: Sequence[Piece], escape: Callable[[str], str]) -> _Part:
+    contents = {piece.name: "\r\n".join(re.split("\r\n|\r|\n", piece.content)) for piece in pieces}
+    cards, lines = (
+        {int(name.removeprefix(form)): _stretch(content, _RANK) for name, content in contents.items() if name.startswith(form)}
+        for form in (_CARD, _ONE_LINE)
+    )
+    others = {name: _stretches(content) for name, content in contents.items() if not name.startswith((_CARD, _ONE_LINE))}
+    return _Part(cards, lines, others, escape)
 
 
-def _prepare_piece(content: str) -> _PreparedPiece:
-    """Cut the content at its slots; its lines end in CRLF."""
-    parts = SLOT.split("\r\n".join(re.split("\r\n|\r|\n", content)))
-    tokens = tuple(part if position % 2 else part.encode() for position, part in enumerate(parts))
-    return _PreparedPiece(tokens, frozenset(parts[1::2]))
+def _stretches(content: str) -> list[_Stretch]:
+    """Return the whole, or what it is cut into so that little of it is encoded for each reader."""
+    if set(SLOT.findall(content)) <= {_COUNT}:
+        return [_stretch(content, _COUNT)]
+    return [_stretch(found, _COUNT) for found in _STRETCH.findall(content) if found]
 
 
-def _wanted(part: _Part) -> Iterator[frozenset[str]]:
-    """Yield the slots of each piece; only papers have a rank."""
-    for name, piece in part.pieces.items():
-        yield piece.slots - {_RANK} if name.startswith((_CARD, _ONE_LINE)) else piece.slots
+def _stretch(content: str, number: str) -> _Stretch:
+    parts = SLOT.split(content)
+    slots = ["" if slot == number else slot for slot in parts[1::2]]
+    opening = [(words.encode(), slot) for words, slot in zip(parts[0:-1:2], slots, strict=True)]
+    encode = partial(_encode, opening, cache(partial(_encode_tail, parts[-1].encode())))
+    return _Stretch(frozenset(slots) - {""}, lru_cache(maxsize=_KEPT)(partial(encode, {})), encode)
 
 
 def _check(wanted: frozenset[str], slots: Mapping[str, str]) -> dict[str, str]:
@@ -213,103 +237,62 @@ def _fill_subject(subject: str, slots: Mapping[str, str], count: int) -> str:
     return SLOT.sub(lambda slot: given[slot[1]], subject)
 
 
-def _order(part: _Part, chosen: Selection) -> Iterator[tuple[str, int]]:
-    """Yield the names of the chosen pieces, each with the rank of its paper (0: none)."""
-    yield HEAD, 0
-    for rank, paper in enumerate(chosen.cards, 1):
-        yield f"{_CARD}{paper}", rank
-    if chosen.lines:
-        yield _LINES, 0
-    for rank, paper in enumerate(chosen.lines, 1 + len(chosen.cards)):
-        yield f"{_ONE_LINE}{paper}", rank
-    if FOOT in part.pieces:
-        yield FOOT, 0
+def _order(part: _Part, chosen: Selection) -> list[_Numbered]:
+    """Return the stretches of the chosen pieces, each with its number."""
+    count, cards = chosen.count, len(chosen.cards)
+    try:
+        ordered = [(stretch, count) for stretch in part.others[HEAD]]
+        ordered += zip(map(part.cards.__getitem__, chosen.cards), range(1, cards + 1), strict=True)
+        if chosen.lines:
+            ordered += [(stretch, count) for stretch in part.others[_LINES]]
+            ordered += zip(map(part.lines.__getitem__, chosen.lines), range(cards + 1, count + 1), strict=True)
+    except KeyError as missing:
+        raise BadInput(f"the email has no piece {missing}", hint="Choose among the papers of the issue.") from None
+    return ordered + [(stretch, count) for stretch in part.others.get(FOOT, ())]
 
 
-@lru_cache(maxsize=64)
-def _arrange(part: _Part, chosen: Selection) -> tuple[_Token, ...]:
-    """Return what to write for a selection, everything between two slots as one block; many readers share a selection."""
-    tokens: list[_Token] = []
-    for name, rank in _order(part, chosen):
-        piece = part.pieces.get(name)
-        if piece is None:
-            raise BadInput(f"the email has no piece {name!r}", hint="Choose among the papers of the issue.")
-        tokens += _known(piece, rank if _RANK in piece.slots else 0, chosen.count if _COUNT in piece.slots else 0)
-    return tuple(_merge(tokens))
+@lru_cache(maxsize=_ARRANGED)
+def _arrange(part: _Part, chosen: Selection) -> tuple[list[bytes], bytes, list[_Numbered]]:
+    """Return the lines of a selection up to the first stretch with a reader's own values, the bytes left over, and the rest."""
+    ordered = _order(part, chosen)
+    lines: list[bytes] = []
+    rest: list[_Numbered] = []
+    carry = b""
+    for position, (stretch, number) in enumerate(ordered):
+        if stretch.own:
+            rest = ordered[position:]
+            break
+        first, second, carry = stretch.known(number, carry)
+        lines += (first, second)
+    return lines, carry, rest
 
 
-@lru_cache(maxsize=4096)
-def _known(piece: _PreparedPiece, rank: int, count: int) -> tuple[_Token, ...]:
-    """Return a piece with its rank and count filled in and its larger segments made blocks."""
-    known = {_COUNT: str(count).encode()} | ({_RANK: str(rank).encode()} if rank else {})
-    tokens: list[_Token] = []
-    segment = b""
-    for token in piece.tokens:
-        filled = known.get(token, token) if isinstance(token, str) else token
-        if isinstance(filled, bytes):
-            segment += filled
-        else:
-            tokens += [_segment(segment), filled]
-            segment = b""
-    return (*tokens, _segment(segment))
+def _encode(
+    opening: Sequence[tuple[bytes, str]],
+    tail: Callable[[int], tuple[bytes, bytes, bytes]],
+    values: Mapping[str, bytes],
+    number: int,
+    carry: bytes,
+) -> _Encoded:
+    """Return the lines up to the last slot and the group that it ends in, those of the tail, and the bytes left over."""
+    for words, slot in opening:
+        carry += words + (values[slot] if slot else b"%d" % number)
+    completing, lines, left = tail(-len(carry) % 3)
+    carry += completing
+    end = len(carry) - len(carry) % 3  # all of it, unless the tail is too short to complete a group
+    return _encoded_lines(carry[:end]), lines, carry[end:] + left
 
 
-def _segment(content: bytes) -> bytes | _Block:
-    return content if len(content) < _TINY else _Block(content[:2], partial(_encode_segment, content))
-
-
-def _encode_segment(content: bytes, taken: int) -> tuple[bytes, bytes]:
-    end = len(content) - (len(content) - taken) % 3
-    return _encoded_lines(content[taken:end]), content[end:]
-
-
-def _merge(tokens: Sequence[_Token]) -> Iterator[_Token]:
-    """Yield the tokens with each run from a block to the next slot joined into one block."""
-    run: list[_Token] = []
-    for token in tokens:
-        if run and isinstance(token, str):
-            yield _run(run)
-            run = []
-        if run or isinstance(token, _Block):
-            run.append(token)
-        else:
-            yield token
-    if run:
-        yield _run(run)
-
-
-def _run(tokens: list[_Token]) -> _Block:
-    first = tokens[0]
-    assert isinstance(first, _Block)
-    return _Block(first.start, partial(_encode_run, first, tokens[1:]))
-
-
-def _encode_run(first: _Block, rest: Sequence[_Token], taken: int) -> tuple[bytes, bytes]:
-    lines, carry = first.phase(taken)
-    out = [lines]
-    carry = _encode(rest, {}, carry, out)
-    return b"".join(out), carry
-
-
-def _encode(tokens: Sequence[_Token], values: Mapping[str, bytes], carry: bytes, out: list[bytes]) -> bytes:
-    """Append the lines of the tokens to `out`; return the bytes after the last block, which are not yet written."""
-    for token in tokens:
-        if isinstance(token, str):
-            carry += values[token]
-        elif isinstance(token, bytes):
-            carry += token
-        else:
-            taken = -len(carry) % 3
-            if carry:
-                out.append(_encoded_lines(carry + token.start[:taken]))
-            lines, carry = token.phase(taken)
-            out.append(lines)
-    return carry
+def _encode_tail(tail: bytes, taken: int) -> tuple[bytes, bytes, bytes]:
+    """Return the bytes taken to complete a group, as they are, the lines of the others, and the bytes left over."""
+    rest = tail[taken:]
+    end = len(rest) - len(rest) % 3
+    return tail[:taken], _encoded_lines(rest[:end]), rest[end:]
 
 
 def _encoded_lines(content: bytes) -> bytes:
     """Return the content in base64, in lines of at most 76."""
-    if len(content) <= _LINE:
-        return b2a_base64(content, newline=False) + b"\r\n" if content else b""
-    starts = range(0, len(content), _LINE)
-    return b"".join([b2a_base64(content[start : start + _LINE], newline=False) + b"\r\n" for start in starts])
+    encoded = b2a_base64(content, newline=False)
+    if len(encoded) <= _LINE:
+        return encoded + b"\r\n" if content else b""
+    return b"\r\n".join([encoded[start : start + _LINE] for start in range(0, len(encoded), _LINE)]) + b"\r\n"
