@@ -29,6 +29,8 @@ from newsletter.embedded.valkey import free_port
 from newsletter.mail.dkim import Record
 
 LOGS = ("mail.log", "postfix.log", "dovecot.log", "dovecot-start.log", "opendkim.log")
+# The kernel forgets to tell who has changed user that the parent died: a shell that stays root tells them.
+GUARD = ("sh", "-c", 'trap "trap : TERM; kill 0; wait" TERM; "$@" & wait', "guard")
 PATIENCE = 20.0  # seconds, for what takes one on an idle machine
 
 
@@ -147,7 +149,7 @@ def running(*, routes: Mapping[str, str] | None = None, greylist_tries: int = 1)
     folder = Path(tempfile.mkdtemp(prefix="newsletter-mail-host-", dir="/tmp"))  # a socket's path must be short
     host = MailHost(Place(folder, free_port(), free_port()))
     with contextlib.ExitStack() as stack:
-        stack.callback(shutil.rmtree, folder)
+        stack.callback(eventually, lambda: _removed(folder), lambda: f"{folder} could not be removed")
         files.write(host.place, routes or {})
         stack.enter_context(_greylisting(folder / "greylist", greylist_tries))
         for program in _programs(folder):
@@ -170,9 +172,17 @@ def _greylisting(path: Path, tries: int) -> Iterator[None]:
 
 def _programs(folder: Path) -> Iterator[Program]:
     """Return the servers, in the foreground each; the last one to start is the one that lets mail in."""
-    yield Program("opendkim", ("opendkim", "-f", "-x", str(folder / "opendkim.conf")), folder / "opendkim.log", grace=0.0)
-    yield Program("dovecot", ("dovecot", "-F", "-c", str(folder / "dovecot.conf")), folder / "dovecot-start.log")
-    yield Program("postfix", (files.postfix_master(), "-c", str(folder / "etc"), "-d"), folder / "postfix.log")
+    opendkim = ("opendkim", "-f", "-x", str(folder / "opendkim.conf"))
+    dovecot = ("dovecot", "-F", "-c", str(folder / "dovecot.conf"))
+    postfix = (files.postfix_master(), "-c", str(folder / "etc"), "-d")
+    yield Program("opendkim", (*GUARD, *opendkim), folder / "opendkim.log", grace=0.0)
+    yield Program("dovecot", (*GUARD, *dovecot), folder / "dovecot-start.log")
+    yield Program("postfix", (*GUARD, *postfix), folder / "postfix.log")
+
+
+def _removed(folder: Path) -> bool:
+    shutil.rmtree(folder, ignore_errors=True)  # a server that was killed just now may be writing its last file
+    return not folder.exists()
 
 
 def _ready(host: MailHost) -> bool:

@@ -1,17 +1,23 @@
 """The mail host itself does what a receiving host does: a test that builds on it can believe it."""
 
+import os
+import re
+import shutil
 import smtplib
 import ssl
+import subprocess
+import sys
 from email import message_from_bytes, policy
 from email.message import EmailMessage
 from pathlib import Path
 
 import dkim as verifier
+import mail_host as mail_host_program
 import pytest
 from aiosmtpd.controller import Controller
 from aiosmtpd.lmtp import LMTP
 from aiosmtpd.smtp import SMTP
-from installation import eventually
+from installation import ROOT, eventually
 from mail_host import running
 
 from newsletter.embedded.valkey import free_port
@@ -180,8 +186,20 @@ def test_nothing_of_it_stays_behind():
         folder = host.place.folder
         assert programs_of(folder)
 
-    assert programs_of(folder) == []
+    eventually(lambda: programs_of(folder) == [], lambda: programs_of(folder))
     assert not folder.exists()
+
+
+def test_nothing_of_it_runs_on_when_what_started_it_is_killed():
+    path = os.pathsep.join([str(ROOT), str(ROOT / "tests")])
+    words = [sys.executable, mail_host_program.__file__]
+    with subprocess.Popen(words, stdout=subprocess.PIPE, text=True, env=os.environ | {"PYTHONPATH": path}) as process:
+        folder = Path(re.search(r"STARTTLS with (.*)/certificate.pem", process.stdout.readline())[1])
+        assert programs_of(folder)
+        process.kill()
+
+    eventually(lambda: programs_of(folder) == [], lambda: programs_of(folder))
+    shutil.rmtree(folder)
 
 
 def programs_of(folder):
