@@ -230,6 +230,11 @@ def test_up_refuses_a_port_that_is_taken_before_it_starts_anything(terminal, unu
     assert not (terminal.folder / "data").exists()
 
 
+@pytest.mark.parametrize("words", [("up", "--port"), ("web", "--port"), ("demo", "--port"), ("mailbox", "--smtp-port")])
+def test_a_port_that_cannot_be_is_refused(terminal, words):
+    assert "65535" in terminal.refused(*words, "99999", code=2)
+
+
 def test_a_mailbox_whose_port_is_taken_is_refused(terminal, unused_socket):
     assert "in use" in terminal.refused("mailbox", "--smtp-port", unused_socket.getsockname()[1])
 

@@ -29,7 +29,7 @@ def register(app: typer.Typer) -> None:
 
 def demo(
     once: Annotated[bool, typer.Option("--once", help="Check what came, stop, and exit 0 only if all is right.")] = False,
-    port: Annotated[int, typer.Option(help="Of the pages; another if it is taken.")] = 8000,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Of the pages; another if it is taken.")] = 8000,
 ) -> None:
     """Try it: two newsletters, six subscribers and a day of papers, everything real but the mail's last mile.
 
@@ -43,7 +43,7 @@ def demo(
 
 def up(
     host: Annotated[str, typer.Option(help="Where the pages listen; put a proxy that speaks TLS in front.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(help="The port of the pages.")] = 8000,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="The port of the pages.")] = 8000,
 ) -> None:
     """Run everything on this machine until Ctrl-C: pages, worker, clock, and a broker where REDIS_URL is not set."""
     from newsletter import local
@@ -61,7 +61,7 @@ def migrate() -> None:
 
 def web(
     host: Annotated[str, typer.Option(help="The address to listen at.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(help="The port to listen at.")] = 8000,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="The port to listen at.")] = 8000,
     proxies: Annotated[str, typer.Option(help="Addresses of proxies whose X-Forwarded-For is believed.")] = "127.0.0.1",
 ) -> None:
     """Serve the pages: sign-up, confirming, leaving, the archive."""
@@ -139,8 +139,8 @@ def mailbox(
         Path | None, typer.Option(help="Where the mail is kept; `mailbox` in the data folder if not given.", show_default=False)
     ] = None,
     host: Annotated[str, typer.Option(help="The address to listen at; it is for this machine alone.")] = "127.0.0.1",
-    smtp_port: Annotated[int, typer.Option(help="Mail comes in here.")] = 1025,
-    port: Annotated[int, typer.Option(help="And is read here, in a browser.")] = 8025,
+    smtp_port: Annotated[int, typer.Option(min=0, max=65535, help="Mail comes in here.")] = 1025,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="And is read here, in a browser.")] = 8025,
 ) -> None:
     """Run a mail server that delivers to nobody and shows every mail in a browser."""
     import uvicorn
