@@ -7,7 +7,7 @@ from newsletter.bounces.reading.fields import main_value, parameter, words
 from newsletter.bounces.reading.parts import Message
 
 _DAEMON = re.compile(
-    r"mailer-?d[ae]+mon|post-?master|mail-?daemon|mdaemon|daemon|mail delivery|mail administrator|mail admin|mail system|"
+    r"mailer-?d[ae]+mon|post[-_]?master|mail-?daemon|mdaemon|daemon|mail delivery|mail administrator|mail admin|mail system|"
     r"maildelivery|mailerdaemon|smtp gateway|mail gateway"
     r"|message handling|system administrator|delivery (sub)?system|network administrator|e?mail server|mail ?router|"
     r"auto(mated|matic) (mail|delivery)|bounce|jetmail|메일\s?관리자|메일\s?시스템"
@@ -34,7 +34,7 @@ _LAST_WORDS = re.compile(
     r"not yet been (delivered|possible)|has been delayed|is delayed|been delayed|warning message only|just a warning|"
     r"will be (retried|tried|reattempted)"
     r"|still (being|trying|attempting|in the queue|queued)|no action is required|you do not need to (resend|take)|"
-    r"delivery (will be|is being) (re)?(tried|attempted)|will keep trying|further (delivery )?attempts will|"
+    r"delivery (will be|is being) (re)?(tried|attempted)|will keep trying|(?<!no )further (delivery )?attempts will|"
     r"do not need to resend|not resend|계속 (시도|재시도)|배달이 지연|전송이 지연"
 )
 _DELAYED = re.compile(r"\bdelayed\b|\bdelay\b|warning: (message|could not)|지연")

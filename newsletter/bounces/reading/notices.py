@@ -56,7 +56,7 @@ _AFTER_HEAD = re.compile(
 )
 _IN_ANSWER = re.compile(r"(?<![\d.])[45]\d\d[ -]")
 _DAEMONS = re.compile(
-    r"(mailer-?daemon|post-?master|mail-?daemon|mail-?deamon|mdaemon|postmast|mailadmin|daemon|mail-?system|double-bounce|"
+    r"(mailer-?daemon|post[-_]?master|mail-?daemon|mail-?deamon|mdaemon|postmast|mailadmin|daemon|mail-?system|double-bounce|"
     r"abuse|hostmaster|administrator"
     r"|no-?reply|noreply|do-?not-?reply|support|help-?desk|webmaster|root|security|e?mail-?support|spam|delist|"
     r"unblock)([+._-].*)?"

@@ -75,7 +75,7 @@ GONE = _any_of(
     r"has (?:left|moved)\b|(?:user|recipient|account) (?:has )?moved|address has changed|\bretired\b",
     r"(?:account|mailbox|user|address|recipient|e-?mail)(?: \S{1,80})? ?(?:\w+ ){0,4}"
     r"(?:closed|deleted|removed|cancell?ed|discontinued|terminated|abandoned|expired|de-?activated)|is a deactivated mailbox",
-    r"have an? \S{1,40} ?account|this user doesn|\bdelivery error: dd\b",
+    r"have an? \S{1,40} ?account|this user doesn",
     r"mail ?box (?:is )?(?:unavailable|not available|not found|does not)|requested action not taken: mailbox|no mailbox",
     r"존재하지\s?않|존재하지는\s?않|없는\s?(?:사용자|아이디|계정|메일|주소|수신자|id)|탈퇴|휴면|해지된|잘못된\s?(?:주소|"
     r"메일|수신)",

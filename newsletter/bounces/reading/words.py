@@ -55,9 +55,7 @@ def meaning_of(text: str, status: str = "", *, tried_again: bool = False) -> Mea
     """Return what servers mean by a text and the enhanced code beside it; `tried_again`: it is still being delivered."""
     said = " ".join(text[:WORDS_LIMIT].lower().replace("’", "'").split())
     code = code_in(said)
-    if tried_again or status.startswith("4") or (code.startswith("4") and not status.startswith("5")):
-        return _not_yet(said, status)
-    if code.startswith("4") and not _refused_for_good(said):
+    if tried_again or status.startswith("4") or (code.startswith("4") and not _refused_for_good(said)):
         return _not_yet(said, status)
     return _for_good(said, status, code)
 
