@@ -9,6 +9,7 @@ from newsletter import subscribers
 from newsletter.deliveries import ledger
 from newsletter.lifecycle import DeliveryStatus
 from newsletter.models import (
+    Attempt,
     Bounce,
     BounceKind,
     Consent,
@@ -33,7 +34,16 @@ def _erase(sessions, address=ARI):
 def _everything(sessions):
     """Return all that is stored, as text."""
     with sessions.read() as session:
-        tables = ("subscribers", "subscriptions", "consents", "deliveries", "bounces", "suppressions", "inbound_mails")
+        tables = (
+            "subscribers",
+            "subscriptions",
+            "consents",
+            "deliveries",
+            "attempts",
+            "bounces",
+            "suppressions",
+            "inbound_mails",
+        )
         return "\n".join(str(row) for table in tables for row in session.execute(text(f"SELECT * FROM {table}")))
 
 
@@ -49,6 +59,7 @@ def test_nothing_names_the_erased_any_more_but_their_mails_still_count(sessions,
     mails = [make.delivery("ari", **ids, status=DeliveryStatus.SENT), make.delivery("ari", **ids, **failed)]
     test = make.delivery("ari", dedupe_key="test:1:ari@example.org:now", values={"to": "ari@example.org"})
     report = {"suppression_key": "k", "report_key": "r", "kind": BounceKind.HARD, "received_at": NOW}
+    make.add(Attempt(delivery_id=mails[1].id, number=1, at=NOW, **failed))
     make.add(Bounce(delivery_id=mails[1].id, reason="no ari@example.org here", **report))
 
     erased = _erase(sessions)

@@ -8,6 +8,7 @@ from sqlalchemy import ColumnElement, String, case, cast, delete, func, literal,
 from sqlmodel import Session, col
 
 from newsletter import db
+from newsletter.deliveries import attempts
 from newsletter.lifecycle import DeliveryEvent, DeliveryStatus, advance_delivery, before
 from newsletter.models import (
     AddressChange,
@@ -63,6 +64,7 @@ def _blank_deliveries(session: Session, theirs: ColumnElement[bool], *, now: dat
     ids = list(session.scalars(select(col(Delivery.id)).where(theirs).with_for_update()))
     chosen = col(Delivery.id).in_(ids)
     _forget_reports(session, chosen)
+    attempts.forget_words(session, ids)
     skip = (DeliveryStatus.QUEUED, DeliveryStatus.DEFERRED, DeliveryStatus.CLAIMED)
     after = advance_delivery(DeliveryStatus.QUEUED, DeliveryEvent.SKIP)
     assert set(skip) <= set(before(DeliveryEvent.SKIP, after))
