@@ -1,4 +1,5 @@
 from collections import Counter, deque
+from contextlib import suppress
 from dataclasses import replace
 from datetime import timedelta
 
@@ -13,7 +14,7 @@ from newsletter.deliveries.verdicts import judge
 from newsletter.errors import Reply
 from newsletter.lifecycle import DeliveryEvent
 from newsletter.limits import REST, Allowance, Grant, Limits, RelayLimits
-from newsletter.models import DeliveryKind
+from newsletter.models import Alarm, DeliveryKind
 
 RELAY = "mail.example.net:587"
 NOTHING = Pauses()
@@ -169,3 +170,35 @@ def test_a_slowed_relay_has_less_in_hand(gate):
     before.begun(rows("z.example"), None, now=NOW)
 
     assert ids(before.choose(rows("a.example", "b.example"), 3, None, NOTHING, now=NOW).taking) == [1]
+
+
+def test_a_quota_that_is_used_up_is_an_alarm_until_something_may_be_sent_again(gate, sessions, make):
+    bank = Bank()
+    at = gate(bank)
+
+    def ask(grant):
+        bank.granted = grant
+        at.ask(rows("a.example"), 4, now=NOW)
+        with sessions.begin() as session:
+            at.look(session, now=NOW)
+        at.written()
+        return [(row.cause, row.times, row.closed_at) for row in make.all(Alarm)]
+
+    used_up = Grant({REST: 0}, used_up=True, spent=True)
+    assert ask(Grant({REST: 1})) == []
+    assert ask(used_up) == ask(used_up) == [(f"quota:{RELAY}", 1, None)]
+    assert ask(Grant({REST: 0}, used_up=True)) == [(f"quota:{RELAY}", 1, None)]  # it may be Redis that is away
+    assert ask(Grant({REST: 1})) == [(f"quota:{RELAY}", 1, NOW)]
+
+
+def test_a_used_up_quota_that_could_not_be_written_down_is_told_again(gate, sessions, make):
+    at = gate(Bank(Grant({REST: 0}, used_up=True, spent=True)))
+    at.ask(rows("a.example"), 4, now=NOW)
+    with suppress(KeyError), sessions.begin() as session:
+        at.look(session, now=NOW)
+        raise KeyError
+
+    with sessions.begin() as session:
+        at.look(session, now=NOW)
+
+    assert [row.subject for row in make.all(Alarm)] == [f"The day's quota of {RELAY} is used up"]

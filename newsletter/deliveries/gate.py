@@ -12,6 +12,7 @@ from itertools import islice
 
 from sqlmodel import Session
 
+from newsletter.deliveries import quota
 from newsletter.deliveries.brakes import Brakes, domain_of
 from newsletter.deliveries.ledger import Claimed, Outcome
 from newsletter.deliveries.pauses import Pauses, Wait, wait_for
@@ -52,6 +53,8 @@ class Gate:
     _held: dict[int, str] = field(default_factory=dict)  # the domain of each delivery in hand
     _promised: dict[str, datetime] = field(default_factory=dict)  # when the last that waits for a domain is due
     _renewed_at: datetime | None = None
+    _spent: bool | None = None  # whether the day's quota was used up when last asked
+    _told: bool | None = None  # what of that was written down
 
     @property
     def limited(self) -> bool:
@@ -98,10 +101,15 @@ class Gate:
         if not wanted:
             return Grant({})
         in_hand = Counter(self.limits.own(self.relay, domain) for domain in self._held.values())
-        return self.limits.grant(self.relay, wanted, most=room, in_hand=in_hand, holder=self.worker, now=now)
+        grant = self.limits.grant(self.relay, wanted, most=room, in_hand=in_hand, holder=self.worker, now=now)
+        if grant.spent or any(grant.counts.values()):
+            self._spent = grant.spent
+        return grant
 
     def look(self, session: Session, *, now: datetime) -> Pauses:
-        """Write down what the answers ask to be paused, and return what is paused."""
+        """Write down what the answers ask to be paused, and whether the quota is used up; return what is paused."""
+        if self._spent is not None and self._spent is not self._told:
+            quota.tell(session, self.relay, spent=self._spent, now=now)
         return self.brakes.look(session, now=now)
 
     def _paused(self, row: Claimed, pauses: Pauses) -> datetime | None:
@@ -174,6 +182,7 @@ class Gate:
     def written(self) -> None:
         """Forget what was to be written down: it is committed."""
         self.brakes.written()
+        self._told = self._spent
 
     def begun(self, rows: Sequence[Claimed], grant: Grant | None, *, now: datetime) -> None:
         """Note what begins after all, and give back what was granted beyond it. Call it after the commit."""
