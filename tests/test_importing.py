@@ -1,3 +1,4 @@
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -187,3 +188,14 @@ def test_consent_to_one_newsletter_is_none_to_another(sessions, make, daily, tmp
     assert outcomes(bring_in(sessions, path, "daily")) == ["add pending", "refused", "refused"]
     assert outcomes(bring_in(sessions, path)) == ["unchanged", "add pending", "refused"]
     assert [row.newsletter_id for row in make.all(Subscription)] == [daily.id, other.id]
+
+
+def test_two_imports_at_once_take_turns(sessions, make, daily, tmp_path):
+    names = [f"reader{number}@example.org" for number in range(40)]
+    paths = [written(tmp_path, "email", *order, name=f"{order[0]}.csv") for order in (names, names[::-1])]
+
+    with ThreadPoolExecutor(2) as pool:
+        told = list(pool.map(lambda path: bring_in(sessions, path, "daily", chunk=40), paths))
+
+    assert sorted(outcomes(told[0]) + outcomes(told[1])) == ["add pending"] * 40 + ["unchanged"] * 40
+    assert len(make.all(Subscription)) == len(make.all(Consent)) == 40

@@ -107,7 +107,8 @@ def words(text: str) -> list[str]:
         found = json.loads(text) if text.startswith("[") else re.split("[;,]", text)
     except ValueError:
         found = re.split("[;,]", text.strip("[]"))
-    trimmed = (str(word).strip(" \"'")[:_LONGEST_WORD] for word in found)
+    printable = ("".join(letter for letter in str(word) if letter.isprintable()) for word in found)
+    trimmed = (word.strip(" \"'")[:_LONGEST_WORD] for word in printable)
     return [word for word in trimmed if word][:_MOST_WORDS]
 
 

@@ -69,7 +69,7 @@ def add_people(session: Session, items: Sequence[Item], *, now: datetime) -> Non
             "zone": item.wish.person.get("zone", ""),
             "created_at": _past(item.wish.since, now),
         }
-        for item in items
+        for item in sorted(items, key=lambda item: item.key)  # two imports at once wait for each other in one order
     ]
     db.insert_many(session, Subscriber, rows)
 
@@ -251,7 +251,7 @@ def _suppress(session: Session, decided: Sequence[Decided], *, now: datetime) ->
         for item, _, decision in decided
         if decision.suppress
     ]
-    db.insert_many(session, Suppression, rows)
+    db.insert_many(session, Suppression, sorted(rows, key=lambda row: str(row["suppression_key"])))
 
 
 def _past(moment: datetime | None, now: datetime) -> datetime:
