@@ -3,6 +3,7 @@ from threading import Barrier, Thread
 
 import pytest
 from factories import DAY, NOW
+from sqlalchemy import event
 
 from newsletter.deliveries import ledger, recover
 from newsletter.deliveries.ledger import BEGIN_WITHIN, CLAIM_LEASE, SENDING_LEASE, Outcome, Recovered
@@ -354,3 +355,20 @@ def test_a_pause_ends_on_its_day(sessions, make, newsletter):
 
     assert _begin(sessions, _claim(sessions, Lane.LIST)) == {delivery.id}
     assert make.all(Delivery)[0].reason == ""
+
+
+def test_a_set_is_one_parameter_however_many_are_in_it(sessions, make, newsletter):
+    def said(count):
+        found = []
+        ids = [make.delivery(newsletter_id=newsletter.id).id for _ in range(count)]
+        event.listen(sessions.engine, "before_cursor_execute", keep := lambda *given: found.append(given[2]))
+        with sessions.begin() as session:
+            assert len(ledger.claim(session, Lane.PERSON, worker="one", limit=count, now=NOW)) == count
+            ledger.give_back(session, [], worker="one", now=NOW)
+            assert ledger.begin(session, ids, worker="one", now=NOW).owed == set(ids)
+            ledger.renew(session, ids, worker="one", now=NOW)
+            ledger.record(session, [Outcome(number, DeliveryEvent.ACCEPT, reply=TAKEN) for number in ids], worker="one", now=NOW)
+        event.remove(sessions.engine, "before_cursor_execute", keep)
+        return [statement for statement in found if "deliveries" in statement]
+
+    assert said(1) == said(3)
