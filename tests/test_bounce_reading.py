@@ -157,6 +157,19 @@ def test_answers_and_ordinary_mail_report_nothing(subject, headers):
     assert only(message.encode()).kind is NONE
 
 
+@pytest.mark.parametrize("headers", ["", "Auto-Submitted: auto-replied\n"])
+def test_whoever_left_and_names_a_colleague_bounces_nobody(headers):
+    text = "I am no longer with Example. My mailbox is not monitored; please write to chan@example.org."
+
+    report = only(notice(text, subject="Re: Papers of the day", sender="Bora <bora@example.org>", headers=headers))
+
+    assert (report.kind, report.recipient) == (NONE, "")
+
+
+def test_ordinary_mail_of_a_server_reports_nothing():
+    assert only(notice("Maintenance is on Sunday. Questions: chan@example.org", subject="Maintenance")).kind is NONE
+
+
 def test_a_receipt_reports_nothing():
     fields = "Final-Recipient: rfc822; bora@example.org\nDisposition: manual-action/MDN-sent-manually; displayed\n"
 

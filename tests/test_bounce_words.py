@@ -83,6 +83,10 @@ def test_a_bare_refusal_of_the_recipient_is_hard_and_one_without_any_reason_is_n
     assert not meaning_of("it failed").sure
 
 
+def test_the_last_delay_of_a_transcript_takes_nothing_back():
+    assert meaning_of("<<< 550 User unknown 421 other.example: Deferred: Connection timed out").kind is Kind.HARD
+
+
 def test_codes_are_told_from_other_numbers():
     assert status_in("host 5.1.1.7 said 550 #5.0.0, then 5.1.1.") == "5.1.1"
     assert status_in("version 5.1.1.7") == ""

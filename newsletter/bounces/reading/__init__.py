@@ -41,7 +41,7 @@ def _reports(message: Message, notice: Notice, enclosed: Fields, feedback: Field
         return found
     if mail.is_disposition(message):
         return [Report(Kind.NONE, reason="tells what was done with a mail that arrived", reader="rfc8098")]
-    if mail.looks_like_report(message):
+    if mail.looks_like_report(message, notice.text):
         return _of_notice(message, notice, enclosed)
     return [Report(Kind.NONE, reason="an automatic answer", reader="rfc3834")] if mail.is_automatic(message) else []
 
@@ -70,7 +70,7 @@ def _report(message: Message, notice: Notice, named: Named) -> Report | None:
     if not meaning.sure:
         said, status = notice.text, status or status_in(notice.text)
         meaning = meaning_of(f"{mail.subject(message)}\n{said}", status, tried_again=delayed)
-    if not meaning.sure and not named.recipient:
+    if not meaning.sure and not (named.recipient and mail.says_failed(message, notice.text)):
         return None
     action = "delayed" if delayed else "failed"
     reason = one_line(said)[:REASON_LIMIT]

@@ -10,7 +10,7 @@ _DAEMON = re.compile(
     r"mailer-?d[ae]+mon|post[-_]?master|mail-?daemon|mdaemon|daemon|mail delivery|mail administrator|mail admin|mail system|"
     r"maildelivery|mailerdaemon|smtp gateway|mail gateway"
     r"|message handling|system administrator|delivery (sub)?system|network administrator|e?mail server|mail ?router|"
-    r"auto(mated|matic) (mail|delivery)|bounce|jetmail|메일\s?관리자|메일\s?시스템"
+    r"auto(mated|matic) (mail|delivery)|bounces?@|메일\s?관리자|메일\s?시스템"
 )
 _SUBJECT = re.compile(
     r"undeliver|non-?deliver|not deliver|(un)?deliverable|could ?n[o']t (be )?deliver|delivery (status|fail|error|problem|"
@@ -28,6 +28,13 @@ _ANSWER_SUBJECT = re.compile(
     r"out of (the )?office|auto(matic|mated)?[ -]?(re(ply|sponse|sponder)|answer)|vacation|\bon holiday|away from|abwesen|"
     r"absence|ausente|fuera de|부재중|자동\s?(응답|회신|답장)|휴가|不在|自動(返信|応答)|自动回复|ooo\b"
     r"|thank you for (your|contact)|we (have )?received your|ticket|confirm|verif|challenge|read:|gelesen|lu\s?:|수신확인|읽음"
+)
+_FAILED = re.compile(
+    r"(could|can|was|were|been|is|did) ?n[o']t (be |been |yet been )?(deliver|reach|sen[dt]|receive)|cannot be delivered|"
+    r"undeliver|unable to deliver"
+    r"|deliver(y|ed)? [^.]{0,60}fail|fail(ed|ure) [^.]{0,60}deliver|has been returned|returned (to|because)|"
+    r"following address|delivery error"
+    r"|permanent (fatal )?(error|failure)|rejected|전달되지|배달되지|전송되지|발송되지|反送|送信できません|无法发送|退回"
 )
 _LAST_WORDS = re.compile(
     r"will continue (to try|attempting|trying)|(attempts|try|trying) (will continue|again for|to deliver)|"
@@ -52,29 +59,38 @@ def is_disposition(message: Message) -> bool:
     return disposition and not _SUBJECT.search(subject(message))  # a filter that rejects says so in this form, too
 
 
-def looks_like_report(message: Message) -> bool:
+def looks_like_report(message: Message, text: str) -> bool:
     """Say whether a message without a report for machines says all the same that mail did not arrive."""
     fields = message.fields
     if fields.get("x-failed-recipients") or message.type == "multipart/report" or fields.get("x-actual-recipient"):
         return True
-    if is_from_a_server(message):
-        return not _is_marked_answer(message) or bool(_SUBJECT.search(subject(message)))
-    return bool(_SUBJECT.search(subject(message))) and not fields.get("in-reply-to") and not _is_answer(message)
+    if _SUBJECT.search(subject(message)):
+        return _is_of_a_server(message) or not (fields.get("in-reply-to") or _is_marked_answer(message))
+    if _is_of_a_server(message):
+        return not _is_marked_answer(message)
+    # People's vacation programs send from nobody, too: theirs are told by what they do not say.
+    answers = is_automatic(message) or main_value(fields.get("auto-submitted")).startswith("auto-replied")
+    return _is_null(fields.get("return-path")) and says_failed(message, text) and not answers
 
 
-def is_from_a_server(message: Message) -> bool:
-    """Say whether nobody is to be answered, or the sender's name is that of a mail system."""
+def _is_of_a_server(message: Message) -> bool:
+    """Say whether the sender's name is that of a mail system."""
     fields = message.fields
-    sender = words(" ".join(fields.every("from", "sender", "return-path"))).lower()
+    sender = words(fields.get("from")).lower()
     return (
-        _is_null(fields.get("return-path"))
-        or bool(_DAEMON.search(words(fields.get("from")).lower()))
-        or "mailer-daemon" in sender
+        "<>" in sender
+        or bool(_DAEMON.search(sender))
+        or "mailer-daemon" in " ".join(fields.every("sender", "return-path")).lower()
     )
 
 
 def _is_null(path: str) -> bool:
     return path.replace(" ", "") == "<>"
+
+
+def says_failed(message: Message, text: str) -> bool:
+    """Say whether subject or text tell in so many words that mail did not arrive."""
+    return bool(_SUBJECT.search(subject(message)) or _FAILED.search(_plain(text)))
 
 
 def is_automatic(message: Message) -> bool:
