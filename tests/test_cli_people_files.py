@@ -127,3 +127,23 @@ def test_what_is_done_to_a_reader_is_told_to_scripts(installed_terminal):
     assert json.loads(added) == {"address": "ari@example.org", "subscribed": ["Daily Papers"], "asked_to_confirm": False}
     assert json.loads(ended) == {"address": "ari@example.org", "ended": ["daily"]}
     assert (suppressed["is_new"], suppressed["reason"]) == (True, "operator")
+
+
+def test_the_report_never_replaces_the_file_itself(installed_terminal, readers):
+    before = readers.read_bytes()
+
+    said = installed_terminal.refused(*IMPORT, readers, "-n", "daily", "--report", readers)
+
+    assert "this is the file that is read" in said
+    assert readers.read_bytes() == before
+
+
+def test_rows_that_were_not_taken_can_be_mended_and_brought_in(installed_terminal, readers):
+    installed_terminal.ok(*IMPORT, readers, "-n", "daily")
+    mended = readers.with_name("mended.csv")
+    report = readers.with_name("readers.csv.refused.csv").read_text("utf-8-sig")
+    mended.write_text(report.replace(",nobody,", ",chan@example.org,"), encoding="utf-8-sig")
+
+    rows = [json.loads(line) for line in installed_terminal.ok(*IMPORT, mended, "-n", "daily", "--json").splitlines()]
+
+    assert [row["outcome"] for row in rows] == ["add pending", "unchanged", "refused"]

@@ -66,7 +66,7 @@ def import_file(
         _introduce(sheet, form)
         if send_confirmations and not (dry_run or yes):
             typer.confirm(f"Everybody in {file.name} who waits gets a mail to confirm. Go on?", abort=True, err=True)
-        refused = RefusedRows(report or file.with_name(f"{file.name}.refused.csv"), sheet.columns)
+        refused = RefusedRows(_beside(file, report), sheet.columns)
         run = importing.run(wiring.sessions_of(settings), sheet, form, plan, wiring.policy_of(settings), now=wiring.utcnow())
         with closing(refused):
             counts = _follow(
@@ -76,6 +76,13 @@ def import_file(
                 _teller(dry_run=dry_run, verbose=verbose, as_json=as_json),
             )
     _sum_up(counts, refused, plan)
+
+
+def _beside(file: Path, report: Path | None) -> Path:
+    """Return where the rows go that are not taken: never over the file they come from."""
+    if report is not None and report.resolve() == file.resolve():
+        raise BadInput(f"{report}: this is the file that is read.", hint="Give --report another name.")
+    return report or file.with_name(f"{file.name}.refused.csv")
 
 
 def _plan(
