@@ -166,6 +166,12 @@ def test_whoever_left_and_names_a_colleague_bounces_nobody(headers):
     assert (report.kind, report.recipient) == (NONE, "")
 
 
+def test_an_address_in_the_midst_of_advice_is_not_called_dead():
+    text = "No such user. If a name is misspelt, as when\n chan@example.org fails, look it up in the directory."
+
+    assert only(notice(text)).kind is SOFT
+
+
 def test_ordinary_mail_of_a_server_reports_nothing():
     assert only(notice("Maintenance is on Sunday. Questions: chan@example.org", subject="Maintenance")).kind is NONE
 

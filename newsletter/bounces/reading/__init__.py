@@ -72,6 +72,7 @@ def _report(message: Message, notice: Notice, named: Named) -> Report | None:
         meaning = meaning_of(f"{mail.subject(message)}\n{said}", status, tried_again=delayed)
     if not meaning.sure and not (named.recipient and mail.says_failed(message, notice.text)):
         return None
+    kind = Kind.SOFT if meaning.kind is Kind.HARD and not named.clearly else meaning.kind
     action = "delayed" if delayed else "failed"
     reason = one_line(said)[:REASON_LIMIT]
-    return Report(meaning.kind, named.recipient, status, reason, style, action=action, about_us=meaning.about_us)
+    return Report(kind, named.recipient, status, reason, style, action=action, about_us=meaning.about_us)

@@ -54,6 +54,7 @@ _AT_HEAD = re.compile(r"^[\s<>\"'*•·|#(\[\d.)-]*(smtp:|mailto:|rfc822;\s?)?$"
 _AFTER_HEAD = re.compile(
     r"""[>"')\]\s]*($|[:;,|(\[<-]|\.\.\.|\son\s|\s(user|invalid|unknown|no|not|mailbox|account)\b)""", re.IGNORECASE
 )
+_LABELLED = re.compile(r"^[\s>*-]*[^:@.]{2,50}:\s*[<\[\"'(]*$")  # whose it is not was asked before
 _IN_ANSWER = re.compile(r"(?<![\d.])[45]\d\d[ -]")
 _DAEMONS = re.compile(
     r"(mailer-?daemon|post[-_]?master|mail-?daemon|mail-?deamon|mdaemon|postmast|mailadmin|daemon|mail-?system|double-bounce|"
@@ -77,6 +78,7 @@ class Named:
 
     recipient: str
     said: str
+    clearly: bool = True  # False: somewhere in a sentence, which may be about anybody
 
 
 def notice_of(message: Message) -> Notice:
@@ -116,7 +118,7 @@ def named_in(notice: Notice, own: frozenset[str]) -> list[Named]:
     if best < _CLEARLY:
         chosen = chosen[:1]
     numbers = {number for number, _, _ in mentions}
-    return [Named(address, _said(lines, address, numbers, mentions)) for address in chosen[:CANDIDATES]]
+    return [Named(address, _said(lines, address, numbers, mentions), best >= _CLEARLY) for address in chosen[:CANDIDATES]]
 
 
 _CLEARLY = 2
@@ -150,7 +152,7 @@ def _is_theirs(before: str, lines: list[str], number: int) -> bool:
 def _rank(line: str, before: str, after: str) -> int:
     if _AT_HEAD.match(before) and _AFTER_HEAD.match(after):
         return 3
-    if _AT_HEAD.match(before) or _THEIRS.search(before[-60:]) or _IN_ANSWER.search(line):
+    if _LABELLED.match(before) or _THEIRS.search(before[-60:]) or _IN_ANSWER.search(line):
         return 2
     return 1
 
