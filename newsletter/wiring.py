@@ -20,6 +20,7 @@ if TYPE_CHECKING:  # imported where they are made: commands that need none of th
     from newsletter.sources import Source
     from newsletter.subscribers import Policy
     from newsletter.summarisers import Summariser
+    from newsletter.throttle import Throttle
 
 log = structlog.get_logger()
 QUEUE = "newsletter"  # the one queue of the broker
@@ -121,6 +122,15 @@ def limits_of(settings: Settings) -> "Limits":
         if smtp and smtp.host
     }
     return Limits(lambda: settings.broker, relays)
+
+
+def throttle_of(settings: Settings) -> "Throttle":
+    """Return what limits the things that anybody can ask for: signing up, links by mail, mail to us."""
+    from newsletter.throttle import Limits, Throttle
+
+    names = ("per_ip", "per_network", "per_address", "per_domain", "overall")
+    limits = Limits(**{name: getattr(settings.sign_up, name) for name in names})
+    return Throttle(lambda: settings.broker, limits, settings.keys()[-1], utcnow)
 
 
 def pace_of(settings: Settings, *, budget: timedelta) -> "Pace":
