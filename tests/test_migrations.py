@@ -121,3 +121,19 @@ def _counts(sessions, metadata):
             for table in metadata.sorted_tables
             if table.name != "alembic_version"
         }
+
+
+def test_an_id_that_is_in_links_is_never_given_twice(make):
+    newsletter = make.newsletter()
+    first = make.reader("ari", newsletter)
+    with make.sessions.begin() as session:
+        for table in ("subscriptions", "consents", "subscribers"):
+            session.connection().exec_driver_sql(f"DELETE FROM {table}")
+
+    second = make.reader("bora", newsletter)
+
+    assert (second.id, second.consent_id, second.subscriber_id) == (
+        first.id + 1,
+        first.consent_id + 1,
+        first.subscriber_id + 1,
+    )

@@ -10,6 +10,10 @@ from newsletter.lifecycle import SubscriptionStatus
 from newsletter.models.base import enum_column, json_column
 
 
+# An id that is in a link of a mail must not become another person's once its row is deleted; PostgreSQL gives none twice.
+NEVER_AGAIN = {"sqlite_autoincrement": True}
+
+
 class Cadence(StrEnum):
     """How often an issue comes."""
 
@@ -59,7 +63,7 @@ class Subscriber(SQLModel, table=True):
     """An address and its person."""
 
     __tablename__ = "subscribers"
-    __table_args__ = (UniqueConstraint("address_key"),)
+    __table_args__ = (UniqueConstraint("address_key"), NEVER_AGAIN)
 
     id: int = Field(default=None, primary_key=True)
     address: str  # as given, domain in lower case
@@ -74,12 +78,16 @@ class Consent(SQLModel, table=True):
     """The evidence: one request to subscribe, in which words, from where, and its confirmation."""
 
     __tablename__ = "consents"
+    __table_args__ = (NEVER_AGAIN,)
 
     id: int = Field(default=None, primary_key=True)
     subscriber_id: int = Field(foreign_key="subscribers.id", index=True, ondelete="CASCADE")
     newsletter_ids: list[int] = Field(default_factory=list, sa_column=json_column())  # what was asked for
+    # How often each should come, by its id as a word: of a newsletter that is not named nothing was chosen.
+    cadences: dict[str, str] = Field(default_factory=dict, sa_column=json_column(server_default="{}"))
     source: str  # "page", "mail", "operator", "import"
     wording: str  # what was agreed to, as shown
+    language: str = Field(default="", sa_column_kwargs={"server_default": ""})  # of the page; empty: not known
     wording_version: str
     requested_at: datetime = Field(index=True)
     requested_ip: str = ""
@@ -92,6 +100,7 @@ class AddressChange(SQLModel, table=True):
     """A subscriber's wish to get their mail at another address; done once both ends have agreed."""
 
     __tablename__ = "address_changes"
+    __table_args__ = (NEVER_AGAIN,)
 
     id: int = Field(default=None, primary_key=True)
     subscriber_id: int = Field(foreign_key="subscribers.id", index=True, ondelete="CASCADE")
@@ -115,6 +124,7 @@ class Subscription(SQLModel, table=True):
         Index("ix_subscriptions_newsletter_id_cadence_status", "newsletter_id", "cadence", "status"),
         CheckConstraint("send_hour BETWEEN 0 AND 23", name="send_hour"),
         CheckConstraint("status <> 'active' OR confirmed_at IS NOT NULL", name="active_is_confirmed"),
+        NEVER_AGAIN,
     )
 
     id: int = Field(default=None, primary_key=True)
