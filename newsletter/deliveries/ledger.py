@@ -160,20 +160,50 @@ def _of_worker(
 
 
 def record(session: Session, outcomes: Sequence[Outcome], *, worker: str, now: datetime) -> None:
-    """Write down what became of the deliveries in the window. One statement on PostgreSQL.
+    """Write down what became of the deliveries in the window. One statement on PostgreSQL, two where answers differ.
 
     An answer that comes after the lease ran out still counts: unknown becomes sent without a second mail.
     """
     if not outcomes:
         return
-    rows = [_outcome_row(outcome, now=now) for outcome in outcomes]
-    statements.record(session.connection(), rows, worker=worker, now=now)
+    connection = session.connection()
+    alike, different = _parted(outcomes)
+    if alike:
+        row = _outcome_row(alike[0], now=now)
+        said = [(outcome.delivery_id, _words(outcome)) for outcome in alike]
+        statements.record_alike(connection, row, *zip(*said, strict=True), worker=worker, now=now)
+    if different:
+        rows = [_outcome_row(outcome, now=now) for outcome in different]
+        statements.record(connection, rows, worker=worker, now=now)
     if troubled := [outcome for outcome in outcomes if outcome.event is not DeliveryEvent.ACCEPT]:
         doubts.hear(session, troubled, worker=worker, now=now)
         attempts.keep(session, troubled, now=now)
 
 
 _NO_REPLY = Reply(0, "", "", "", "")
+
+
+def _parted(outcomes: Sequence[Outcome]) -> tuple[list[Outcome], list[Outcome]]:
+    """Return those that were taken with the same code by the same server, which are nearly all of them, and the others."""
+    alike: list[Outcome] = []
+    different = []
+    for outcome in outcomes:
+        is_plain = outcome.event is DeliveryEvent.ACCEPT and not outcome.reason
+        if is_plain and (not alike or _sort(outcome) == _sort(alike[0])):
+            alike.append(outcome)
+        else:
+            different.append(outcome)
+    return alike, different
+
+
+def _sort(outcome: Outcome) -> tuple[object, ...]:
+    reply = outcome.reply or _NO_REPLY
+    return reply.code, reply.enhanced, reply.phase, reply.server
+
+
+def _words(outcome: Outcome) -> str:
+    """Return the server's words; a control character that PostgreSQL refuses would undo the whole window."""
+    return one_line(outcome.reply.text)[:500] if outcome.reply else ""
 
 
 def _outcome_row(outcome: Outcome, *, now: datetime) -> dict[str, Any]:
@@ -186,7 +216,7 @@ def _outcome_row(outcome: Outcome, *, now: datetime) -> dict[str, Any]:
         "reason": one_line(outcome.reason)[:500] if outcome.reason else "",
         "reply_code": reply.code,
         "reply_enhanced": reply.enhanced,
-        "reply_text": one_line(reply.text)[:500],  # a control character that PostgreSQL refuses would undo the whole window
+        "reply_text": _words(outcome),
         "reply_phase": reply.phase,
         "reply_server": reply.server,
     }

@@ -181,6 +181,7 @@ _RECORDED = {
     "reply_phase": "text",
     "reply_server": "text",
 }
+_ROWS_OWN = ("row_id", "reply_text")  # in which the outcomes of accepted mails differ from each other
 _SAID = ", ".join(f"{name} = {{0}}{name}" for name in list(_RECORDED)[4:])
 _LEFT_TO_DOUBTS = {(DeliveryEvent.GIVE_BACK, status) for status in (DeliveryStatus.UNKNOWN, DeliveryStatus.HELD)}
 # Which (event, state) pairs end as the event ends what is being sent; any other pair leaves the row as it is.
@@ -192,15 +193,28 @@ _MOVES = [
 ]
 # Both statements are made of the names above and of states alone. The CASE of the first is there for what `_unreckoned` says.
 # What a worker lets go of, nobody holds, and it counts as no attempt; an unknown keeps its worker, whose late answer counts.
-_RECORD_ALL = text(
+_RECORD_ALL = (
     "UPDATE deliveries AS d SET status = m.after, updated_at = :now, lease_until = NULL,"  # noqa: S608
     " claimed_by = CASE WHEN m.after = 'queued' THEN '' ELSE d.claimed_by END,"
     " attempts = d.attempts - CASE WHEN m.after = 'queued' AND d.status <> 'claimed' THEN 1 ELSE 0 END,"
     " due_at = coalesce(m.again_at, d.due_at), sent_at = CASE WHEN m.after = 'sent' THEN :now END,"
-    f" {_SAID.format('m.')} FROM unnest("
-    + ", ".join(f"CAST(:{name} AS {kind}[])" for name, kind in _RECORDED.items())
-    + f") AS m({', '.join(_RECORDED)})"
+    f" {_SAID.format('m.')} FROM {{outcomes}}"
     " WHERE d.id = m.row_id AND CASE WHEN d.claimed_by = :worker THEN m.event || ' ' || d.status = ANY(:moves) ELSE false END"
+)
+
+
+def _unnested(columns: Mapping[str, str]) -> str:
+    return "unnest(" + ", ".join(f"CAST(:{name} AS {kind}[])" for name, kind in columns.items()) + ")"
+
+
+_RECORD_DIFFERENT = text(_RECORD_ALL.format(outcomes=f"{_unnested(_RECORDED)} AS m({', '.join(_RECORDED)})"))
+# What is the same in all of them is told once: half of what the arrays of it would cost.
+_RECORD_ALIKE = text(
+    _RECORD_ALL.format(
+        outcomes="(SELECT "  # noqa: S608 -- of the names above
+        + ", ".join(name if name in _ROWS_OWN else f"CAST(:{name} AS {kind}) AS {name}" for name, kind in _RECORDED.items())
+        + f" FROM {_unnested({name: _RECORDED[name] for name in _ROWS_OWN})} AS each({', '.join(_ROWS_OWN)})) AS m"
+    )
 )
 _RECORD_EACH = text(
     "UPDATE deliveries SET status = :after, updated_at = :now, lease_until = NULL,"  # noqa: S608
@@ -218,6 +232,18 @@ def record(connection: Connection, rows: Sequence[Mapping[str, Any]], *, worker:
     """Write down outcomes, each with all the columns: one statement on PostgreSQL, one for each on SQLite, which is no slower."""
     if connection.dialect.name == "postgresql":
         columns = {name: [row[name] for row in rows] for name in _RECORDED}
-        connection.execute(_RECORD_ALL, {**columns, "worker": worker, "now": now, "moves": _MOVES})
+        connection.execute(_RECORD_DIFFERENT, {**columns, "worker": worker, "now": now, "moves": _MOVES})
     else:
         connection.execute(_RECORD_EACH, [{**row, "worker": worker, "now": now} for row in rows])
+
+
+def record_alike(  # noqa: PLR0913 -- what is alike, and in what they differ
+    connection: Connection, row: Mapping[str, Any], ids: Sequence[int], texts: Sequence[str], *, worker: str, now: datetime
+) -> None:
+    """Write down outcomes that are as `row` but for these ids and replies, on PostgreSQL in one statement."""
+    if connection.dialect.name == "postgresql":
+        given = {**row, "row_id": list(ids), "reply_text": list(texts)}
+        connection.execute(_RECORD_ALIKE, {**given, "worker": worker, "now": now, "moves": _MOVES})
+    else:
+        rows = [{**row, "row_id": number, "reply_text": text} for number, text in zip(ids, texts, strict=True)]
+        record(connection, rows, worker=worker, now=now)
