@@ -84,7 +84,8 @@ def message(found: Words, number: int, pem: bytes) -> tuple[str, bytes]:
     """Build and sign one recipient's message; return the address and the bytes."""
     address = f"reader{number}@inbox{number % 97}.example.net"
     leave = LINKS.unsubscribe(number)
-    slots = {"unsubscribe_url": leave, "view_url": LINKS.issue("daily", corpus.DAY.isoformat())}
+    view = LINKS.issue("daily", corpus.DAY.isoformat())
+    slots = {"unsubscribe_url": leave, "preferences_url": LINKS.preferences(number), "view_url": view}
     mail = EmailMessage(policy=SMTP)
     mail["From"] = f"오늘의 논문 <news@{DOMAIN}>"
     mail["To"] = address

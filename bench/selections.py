@@ -65,7 +65,8 @@ def _message(prepared: compose.Prepared, signer: Signer, number: int, selection:
         message_id=LINKS.message_id(number, DOMAIN),
         mailing_list=ListInfo("오늘의 논문", f"daily.{DOMAIN}", leave),
     )
-    slots = {"unsubscribe_url": leave, "view_url": LINKS.issue("daily", "2024-03-14")}
+    view = LINKS.issue("daily", "2024-03-14")
+    slots = {"unsubscribe_url": leave, "preferences_url": LINKS.preferences(number), "view_url": view}
     return compose.compose(
         prepared, headers=headers, slots=slots, selection=selection, sign=lambda head, body: signer.sign(head, body, now=now)
     )

@@ -16,6 +16,7 @@ from newsletter.mail.emails import (
 )
 
 KINDS = ("digest", "confirm", "welcome", "goodbye", "already-subscribed", "alarm")
+HOME = "https://papers.example.org"
 LANGUAGES = ("en", "ko")
 VOID = {"area", "base", "br", "col", "hr", "img", "input", "link", "meta", "source", "wbr"}
 CAST = ("Ari Kim", "Bora Lee", "Chan Park", "Dana Cho", "Eun Seo", "Femi Ade", "Gil Moreau", "Hana Sato", "Ines Vidal", "Jo Berg")
@@ -38,8 +39,7 @@ def publication(language="en"):
         "en": ("AI Papers", "The day's most talked-about papers, in a few lines each."),
         "ko": ("오늘의 AI 논문", "오늘 가장 많이 이야기된 논문을 몇 줄로 전합니다."),
     }[language]
-    home = "https://papers.example.org"
-    return Publication("daily", title, description, language, "7 Paper Street, 04524 Seoul", f"{home}/", f"{home}/daily/archive")
+    return Publication("daily", title, description, language, "7 Paper Street, 04524 Seoul", f"{HOME}/", f"{HOME}/daily/archive")
 
 
 def paper(paper_id=1, language="en", **changes):
@@ -78,7 +78,7 @@ def sample(kind, language):
     return {
         "digest": digest(*varied(language), language=language),
         "confirm": ConfirmEmail(ours),
-        "welcome": WelcomeEmail(ours, 9, "Asia/Seoul", "https://papers.example.org/daily/2024-03-14", "AI Papers · Mar 14, 2024"),
+        "welcome": WelcomeEmail(ours, "daily", 9, "Asia/Seoul", f"{HOME}/daily/2024-03-14", "AI Papers · Mar 14, 2024"),
         "goodbye": GoodbyeEmail(ours),
         "already-subscribed": AlreadySubscribedEmail(ours),
         "alarm": AlarmEmail(ours),

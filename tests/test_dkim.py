@@ -36,7 +36,7 @@ BODY = b"A line\r\n\r\n and another \r\n"
 CAST = ("ari@example.org", "bora.lee@example.com", "찬@example.net", "dana@bücher.example")
 SLOTS = {
     name: f"https://news.example.net/{name}/{'k' * 60}"
-    for name in ("unsubscribe_url", "view_url", "confirm_url", "requested_at", "cause", "since", "hint")
+    for name in ("unsubscribe_url", "preferences_url", "view_url", "confirm_url", "requested_at", "cause", "since", "hint")
 }
 LIST = ListInfo(
     "오늘의 논문", "papers.news.example.net", f"https://news.example.net/u/{'k' * 86}", "mailto:leave@news.example.net"

@@ -22,11 +22,11 @@ def _folders():
 
 def test_the_kinds_are_known_by_these_names_and_slots():
     assert {kind.kind: kind.slots for kind in KINDS} == {
-        "digest": ("unsubscribe_url", "view_url", "rank", "count"),
+        "digest": ("unsubscribe_url", "preferences_url", "view_url", "rank", "count"),
         "confirm": ("confirm_url", "requested_at", "titles", "hours"),
-        "welcome": ("unsubscribe_url",),
+        "welcome": ("unsubscribe_url", "preferences_url"),
         "goodbye": (),
-        "already-subscribed": ("unsubscribe_url", "requested_at"),
+        "already-subscribed": ("unsubscribe_url", "preferences_url", "requested_at"),
         "alarm": ("cause", "subject", "detail", "opened_at"),
     }
 

@@ -3,9 +3,11 @@ from urllib.parse import urlsplit
 
 import pytest
 from factories import LINKS, NOW, mailer
+from sqlalchemy import select
+from sqlmodel import col
 
 from newsletter.deliveries import ledger
-from newsletter.deliveries.mailer import HTML_BUDGET, KEPT_ISSUES, load_issue, select_within_budget
+from newsletter.deliveries.mailer import HTML_BUDGET, KEPT_ISSUES, TEST_OF, load_issue, select_within_budget
 from newsletter.errors import NewsletterError
 from newsletter.lifecycle import IssueStatus
 from newsletter.mail.render import Piece
@@ -94,7 +96,8 @@ def test_a_confirmation_is_no_list_mail_and_holds_the_link_that_confirms(session
 )
 def test_every_other_kind_is_made_in_the_language_of_its_reader(sessions, make, newsletter, kind, values):
     reader = make.reader("ari", newsletter)
-    make.delivery(newsletter_id=newsletter.id, subscription_id=reader.id, kind=kind, values=values, language="ko")
+    owner = {"subscription_id": reader.id, "subscriber_id": reader.subscriber_id}
+    make.delivery(newsletter_id=newsletter.id, kind=kind, values=values, language="ko", **owner)
 
     _, message = _message(sessions)
 
@@ -203,3 +206,38 @@ def test_cards_are_taken_in_order_until_the_budget_is_spent(sizes, cards):
 
     assert len(chosen.cards) == cards
     assert chosen.cards + chosen.lines == tuple(range(1, len(sizes) + 1))
+
+
+def test_a_digest_leads_its_reader_to_their_preferences_and_a_test_of_it_nobody(sessions, make, newsletter):
+    issue = _digest(make, newsletter)
+    make.delivery(newsletter_id=newsletter.id, kind=DeliveryKind.DIGEST, values={TEST_OF: issue.id})
+
+    _, mine = _message(sessions, Lane.LIST)
+    _, test = _message(sessions)
+
+    for kind in ("plain", "html"):
+        assert LINKS.preferences(1) in _text(mine, kind)
+        assert "/p/" not in _text(test, kind)
+
+
+def test_an_issue_that_was_frozen_without_the_link_is_still_sent(sessions, make, newsletter):
+    _digest(make, newsletter)
+    with sessions.begin() as session:
+        for piece in session.scalars(select(IssuePiece).where(col(IssuePiece.name) == "foot")):
+            piece.content = piece.content.replace("\x01preferences_url\x02", "")
+
+    _, message = _message(sessions, Lane.LIST)
+
+    assert LINKS.unsubscribe(1) in _text(message)
+
+
+def test_a_welcome_that_was_queued_without_its_cadence_is_daily(sessions, make, newsletter):
+    reader = make.reader("ari", newsletter)
+    values = {"send_hour": 7, "zone": "Asia/Seoul", "latest_url": "", "latest_title": ""}
+    mail = {"newsletter_id": newsletter.id, "subscription_id": reader.id, "subscriber_id": reader.subscriber_id}
+    make.delivery(kind=DeliveryKind.WELCOME, values=values, **mail)
+
+    _, message = _message(sessions)
+
+    assert "every day at 07:00 (Asia/Seoul)" in " ".join(_text(message).split())
+    assert LINKS.preferences(reader.subscriber_id) in _text(message)

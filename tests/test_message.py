@@ -264,7 +264,8 @@ def test_the_digest_of_the_real_templates_gives_each_reader_their_own_link():
     card = PaperCard(7, "Less <is> more", "https://papers.example.net/7", ("Bora",), False, 3, "", "", ("It is.",), "abstract")
     publication = Publication("papers", "논문", "", "ko", "Seoul", "https://n.example.net/", "https://n.example.net/archive")
     email = DigestEmail(publication, NOW.date(), date(2024, 3, 14), (card, replace(card, paper_id=8, title="More")))
-    slots = {"unsubscribe_url": "https://n.example.net/u/ari?a=1&b=2", "view_url": "https://n.example.net/v/ari"}
+    paths = {"unsubscribe_url": "u/ari?a=1&b=2", "preferences_url": "p/ari", "view_url": "v/ari"}
+    slots = {name: f"https://n.example.net/{path}" for name, path in paths.items()}
 
     raw = compose(prepare(render(email)), headers=HEADERS, slots=slots, selection=Selection((8,), (7,)))
 

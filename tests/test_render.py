@@ -98,7 +98,7 @@ def test_a_readers_own_values_stand_where_the_digest_promises_them(part):
 
     assert pieces.pop("head") == ["count"]
     assert pieces.pop("lines") == []
-    assert sorted(pieces.pop("foot")) == ["unsubscribe_url", "view_url"]
+    assert sorted(pieces.pop("foot")) == ["preferences_url", "unsubscribe_url", "view_url"]
     assert set(map(tuple, pieces.values())) == {("rank",)}
 
 
@@ -273,9 +273,10 @@ def test_what_a_newsletter_does_not_have_leaves_no_gap():
 
 
 def test_a_welcome_without_an_issue_or_an_hour_promises_neither():
-    rendered = render(WelcomeEmail(publication(), None, "Asia/Seoul", "", ""))
+    rendered = render(WelcomeEmail(publication(), "weekly", None, "Asia/Seoul", "", ""))
 
-    assert "as soon as it is ready" in content(rendered.text)
+    assert "once a week, as soon as it is ready" in content(rendered.html)
+    assert "A day without papers" not in content(rendered.text)
     assert "latest" not in content(rendered.text) + content(rendered.html)
 
 

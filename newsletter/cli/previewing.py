@@ -132,7 +132,11 @@ def _summary(paper: PaperData, language: str) -> tuple[tuple[str, ...], str, str
 def _write(email: DigestEmail, to: Path) -> tuple[Path, ...]:
     rendered = render(email)
     name = schedule.name_of("daily", email.first_day)
-    links = {"unsubscribe_url": f"{SITE}/u/{'x' * 27}", "view_url": f"{email.publication.archive_url}/{name}"}
+    links = {
+        "unsubscribe_url": f"{SITE}/u/{'x' * 27}",
+        "preferences_url": f"{SITE}/p/{'x' * 27}",
+        "view_url": f"{email.publication.archive_url}/{name}",
+    }
     selection = select_within_budget(rendered.html)
     message = compose.compose(
         compose.prepare(rendered), headers=_headers(email, links["unsubscribe_url"]), slots=links, selection=selection

@@ -25,7 +25,7 @@ from newsletter.mail.dkim import Signer
 from newsletter.mail.headers import ListInfo, wire_address
 from newsletter.mail.render import Piece, Rendered, render
 from newsletter.mail.transports import OutgoingMessage
-from newsletter.models import DeliveryKind, Issue, IssuePiece, Newsletter
+from newsletter.models import Cadence, DeliveryKind, Issue, IssuePiece, Newsletter
 from newsletter.tokens import Links
 
 log = structlog.get_logger()
@@ -183,7 +183,8 @@ class Mailer:
     def _digest_slots(self, row: Claimed, publisher: Publisher, issue: FrozenIssue) -> dict[str, str]:
         links = self._settings.links
         view = links.issue(publisher.publication.slug, issue.name)
-        return {"unsubscribe_url": links.home(), **self._slots(row), "view_url": view}  # a test unsubscribes nobody
+        nobodys = {"unsubscribe_url": links.home(), "preferences_url": links.home()}  # of a test
+        return {**nobodys, **self._slots(row), "view_url": view}
 
     def _slots(self, row: Claimed) -> dict[str, str]:
         """Return the recipient's own values: those kept with the delivery, and links made for them alone."""
@@ -191,6 +192,8 @@ class Mailer:
         slots = {name: str(value) for name, value in row.values.get("slots", {}).items()}
         if row.subscription_id is not None:
             slots["unsubscribe_url"] = links.unsubscribe(row.subscription_id)
+        if row.subscriber_id is not None:
+            slots["preferences_url"] = links.preferences(row.subscriber_id)
         if row.kind is DeliveryKind.CONFIRM:
             expires = datetime.fromisoformat(row.values["expires_at"])
             slots["confirm_url"] = links.confirm(row.values["consent_id"], expires)
@@ -289,6 +292,7 @@ def _confirm(publication: emails.Publication, values: Mapping[str, Any]) -> emai
 def _welcome(publication: emails.Publication, values: Mapping[str, Any]) -> emails.Email:
     return emails.WelcomeEmail(
         publication,
+        cadence=values.get("cadence", Cadence.DAILY.value),  # a row that was queued before it told
         send_hour=values["send_hour"],
         zone=values["zone"],
         latest_url=values["latest_url"],

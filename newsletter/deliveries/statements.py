@@ -53,6 +53,8 @@ CLAIMED = (
     "id", "kind", "newsletter_id", "issue_id", "subscription_id", "subscriber_id", "address", "language", "values", "attempts",
     "due_at",
 )  # fmt: skip
+# Mails that only somebody subscribed is owed; the others answer what a person asked for.
+_BY_SUBSCRIPTION = (DeliveryKind.DIGEST, DeliveryKind.WELCOME, DeliveryKind.ALREADY_SUBSCRIBED)
 # Word for word the indexes' conditions, or they are not used.
 _WAITING = text("deliveries.status IN ('queued', 'deferred')")
 LEASED = text("deliveries.status IN ('claimed', 'sending')")
@@ -132,7 +134,7 @@ def _last_look() -> Subquery:
         # A confirmation goes even to the suppressed: they asked just now, and it is their own way back.
         (or_(kind == DeliveryKind.ALARM, kind == DeliveryKind.CONFIRM), ""),
         (col(Suppression.reason).is_not(None), "suppressed: " + cast(col(Suppression.reason), String)),
-        (and_(kind != DeliveryKind.GOODBYE, ~is_test, unsubscribed), "unsubscribed"),
+        (and_(kind.in_(_BY_SUBSCRIPTION), ~is_test, unsubscribed), "unsubscribed"),
         (col(Issue.status) == IssueStatus.CANCELLED, "issue cancelled"),
         (and_(is_digest, until > bindparam("today", type_=Date())), "paused until " + cast(until, String)),
         else_="",

@@ -56,7 +56,7 @@ class DigestEmail(Email):
     """An issue: all its papers, of which each reader gets a selection."""
 
     kind: ClassVar[str] = "digest"
-    slots: ClassVar[tuple[str, ...]] = ("unsubscribe_url", "view_url", "rank", "count")
+    slots: ClassVar[tuple[str, ...]] = ("unsubscribe_url", "preferences_url", "view_url", "rank", "count")
 
     first_day: date
     last_day: date
@@ -76,8 +76,9 @@ class WelcomeEmail(Email):
     """You are in: what comes when, the latest issue, and how to leave."""
 
     kind: ClassVar[str] = "welcome"
-    slots: ClassVar[tuple[str, ...]] = ("unsubscribe_url",)
+    slots: ClassVar[tuple[str, ...]] = ("unsubscribe_url", "preferences_url")
 
+    cadence: str  # a Cadence value
     send_hour: int | None  # None: as soon as an issue is ready
     zone: str
     latest_url: str  # empty: no issue yet
@@ -97,7 +98,7 @@ class AlreadySubscribedEmail(Email):
     """Somebody signed up an address that is subscribed: said by mail, so that the page gives nothing away."""
 
     kind: ClassVar[str] = "already-subscribed"
-    slots: ClassVar[tuple[str, ...]] = ("unsubscribe_url", "requested_at")
+    slots: ClassVar[tuple[str, ...]] = ("unsubscribe_url", "preferences_url", "requested_at")
 
 
 @dataclass(frozen=True)
