@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import ColumnElement, func, or_, update
 from sqlmodel import Session, col
 
-from newsletter.deliveries import attempts, doubts, statements
+from newsletter.deliveries import attempts, bounced, doubts, statements
 from newsletter.errors import Reply
 from newsletter.lifecycle import DeliveryEvent, DeliveryStatus, advance_delivery
 from newsletter.models import Delivery, DeliveryKind, Lane
@@ -178,6 +178,7 @@ def record(session: Session, outcomes: Sequence[Outcome], *, worker: str, now: d
     if troubled := [outcome for outcome in outcomes if outcome.event is not DeliveryEvent.ACCEPT]:
         doubts.hear(session, troubled, worker=worker, now=now)
         attempts.keep(session, troubled, now=now)
+        bounced.keep(session, troubled, now=now)
 
 
 _NO_REPLY = Reply(0, "", "", "", "")
