@@ -1,0 +1,144 @@
+"""Taking reports in: from a mail that came back, or from a provider that tells us, to a row that the rules look at.
+
+Only a mail of ours names the reader (`naming`); what is forged, too late or about somebody else changes nothing.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from hashlib import sha256
+
+import structlog
+from sqlalchemy import select
+from sqlmodel import Session, col
+
+from newsletter import alarms, db
+from newsletter.alarms import Cause
+from newsletter.bounces import following, naming, rules
+from newsletter.bounces.reading import Report, read
+from newsletter.bounces.rules import Step, Subject, Terms
+from newsletter.models import Bounce, Delivery
+from newsletter.text import one_line
+
+log = structlog.get_logger()
+
+NOBODY = "names no mail of ours"
+FORWARDED = "of another address, to which their mail goes on: "
+_REASON_LIMIT = 500
+
+
+@dataclass(frozen=True)
+class Origin:
+    """How a report came: "inbox", "ses", "mailgun", "operator"; `key` tells one message of that way from another."""
+
+    source: str
+    key: str = ""
+
+
+def take(  # noqa: PLR0913 -- what came, how, and by what it is judged
+    session: Session, content: bytes, terms: Terms, *, delivery_id: int | None = None, source: str = "inbox", now: datetime
+) -> str:
+    """Take a mail that may report bounces or complaints, and return in words what was done.
+
+    `delivery_id` is what the token of the return path named that the mail came to, None where it came elsewhere. Never raises
+    for what is in the mail; to take it twice changes nothing more.
+    """
+    return take_reports(session, read(content), terms, Origin(source), delivery_id=delivery_id, now=now)
+
+
+def take_reports(  # noqa: PLR0913 -- as `take`
+    session: Session, reports: Sequence[Report], terms: Terms, origin: Origin, *, delivery_id: int | None = None, now: datetime
+) -> str:
+    """Take all reports of one message and return in words what was done: they are about the same mail."""
+    if not reports:
+        return Step.NOTHING.value
+    found = naming.find(session, reports[0].original, terms.links, delivery_id=delivery_id)
+    if found is None:
+        if any(report.kind != "none" for report in reports):
+            log.info("report_ignored", source=origin.source, why=NOBODY)
+        return f"ignored: {NOBODY}"
+    done = [record(session, report, terms, origin, found=found, now=now) for report in rules.own(reports, found.delivery.address)]
+    return "; ".join(dict.fromkeys(done))
+
+
+def record(  # noqa: PLR0913 -- as `take`
+    session: Session, report: Report, terms: Terms, origin: Origin, *, found: naming.Found, now: datetime
+) -> str:
+    """Record what is reported of one mail, and return in words what follows.
+
+    Bounces are counted within the minute (`following.follow`), together: a wave of them must be seen as one. A person's own
+    word, a complaint or a wish to leave, is followed at once.
+    """
+    delivery, step = found.delivery, rules.step_of(report)
+    if step is Step.NOTHING:
+        return "nothing: " + (report.reason or "it reports no failure")
+    why = rules.why_ignored(report, _subject(found), now=now)
+    if step is Step.ALARM:
+        return _say_ignored(why, delivery, origin) if why else _alarm(session, report, delivery, now=now)
+    key = following.key_of(delivery.address, terms.secret)
+    why = why or ("" if key else "the mail's address is gone") or ("still being tried" if step is Step.WAIT else "")
+    row = _row(report, found, origin, now=now) | {"suppression_key": key, "action": f"ignored: {why}" if why else ""}
+    is_new = bool(db.insert_new(session, Bounce, [row]))
+    if why:
+        return _say_ignored(why, delivery, origin)
+    if not is_new:
+        return "known already"
+    return _follow(session, terms, step, row, now=now)
+
+
+def _follow(session: Session, terms: Terms, step: Step, row: dict[str, object], *, now: datetime) -> str:
+    kind = str(row["kind"])
+    if step is Step.LEAVE:
+        return f"{kind}: {following.leave(session, str(row['report_key']), now=now)}"
+    if kind == "complaint":
+        number = session.scalars(select(col(Bounce.id)).where(col(Bounce.report_key) == row["report_key"])).one()
+        following.follow(session, terms, now=now, only=[number])
+        return f"{kind}: {session.get_one(Bounce, number, populate_existing=True).action}"
+    return f"{kind}: counted"
+
+
+def _say_ignored(why: str, delivery: Delivery, origin: Origin) -> str:
+    log.info("report_ignored", source=origin.source, delivery=delivery.id, why=why)
+    return f"ignored: {why}"
+
+
+def _subject(found: naming.Found) -> Subject:
+    delivery = found.delivery
+    return Subject(
+        kind=delivery.kind,
+        status=delivery.status,
+        address=delivery.address,
+        has_reader=delivery.subscriber_id is not None,
+        went_at=delivery.sent_at or delivery.updated_at,
+        tried=delivery.attempts > 0,
+        by_return_path=found.by_return_path,
+    )
+
+
+def _row(report: Report, found: naming.Found, origin: Origin, *, now: datetime) -> dict[str, object]:
+    delivery = found.delivery
+    forwarded = FORWARDED if rules.names_another(report, delivery.address) else ""
+    about = (str(delivery.id), origin.key, report.kind, report.recipient.casefold(), report.status, report.action)
+    told = sha256("\n".join(about).encode("utf-8", "replace")).hexdigest()[:40]
+    return {
+        "delivery_id": delivery.id,
+        "kind": report.kind.value,
+        "status": one_line(report.status)[:20],
+        "reason": one_line(f"{forwarded}{report.reason}")[:_REASON_LIMIT],
+        "reader": report.reader,
+        "source": origin.source,
+        "report_key": f"{origin.source}:{told}",
+        "received_at": now,
+    }
+
+
+def _alarm(session: Session, report: Report, delivery: Delivery, *, now: datetime) -> str:
+    """Tell the operator that a domain refuses our mail because of us: once for each domain and code."""
+    domain = delivery.address.rpartition("@")[2].lower()
+    cause = Cause(
+        f"bounces:us:{domain}:{report.status}",
+        f"{domain} sends our mail back because of us ({report.status or 'no code'})",
+        one_line(report.reason)[:_REASON_LIMIT],
+    )
+    alarms.raise_alarm(session, cause, now=now)
+    return "about us: the operator is told"
