@@ -8,13 +8,16 @@ from sqlmodel import Session, col
 from newsletter import schedule
 from newsletter.alarms import Cause, close, raise_alarm
 from newsletter.lifecycle import DeliveryStatus, IssueStatus
-from newsletter.models import Alarm, Delivery, DueTime, Issue, Newsletter, Pause, PauseScope, Tick
+from newsletter.models import Alarm, Consent, Delivery, DueTime, Issue, Newsletter, Pause, PauseScope, Tick
 
 CALM = timedelta(minutes=10)  # a pause that was not renewed for so long is over
 STUCK = timedelta(minutes=15)  # something is due, and nothing was sent for so long
 UNMADE = timedelta(hours=1)  # an issue stays half made for so long
 LATE = timedelta(hours=3)  # after it was due a digest has not ended; sooner where it is given up before
 HELD = timedelta(days=7)  # what was held longer ago is left alone by the operator
+UNDECIDED = timedelta(hours=1)  # in which a request may still be confirmed
+ENOUGH_SIGN_UPS = 50  # in a day, for their share to say anything
+SIGN_UPS_ALARM = "sign-up:unconfirmed"
 SENT_TICK = "sent"  # marked by a drain that has sent something
 # Word for word the indexes' conditions, or they are not used.
 _WAITING = text("deliveries.status IN ('queued', 'deferred')")
@@ -44,6 +47,25 @@ def review(session: Session, *, now: datetime) -> None:
             raise_alarm(session, cause, now=now)
     for key in known - {cause.key for cause in causes}:
         close(session, key, now=now)
+
+
+def review_sign_ups(session: Session, *, least: float, now: datetime) -> None:
+    """Raise an alarm when of a day's requests by page or mail too small a share is confirmed; close it once it is not.
+
+    Then somebody plays with the form, or the confirmations do not arrive. The last hour's may still be confirmed.
+    """
+    during = (col(Consent.requested_at) > now - timedelta(days=1), col(Consent.requested_at) <= now - UNDECIDED)
+    counted = select(func.count(), func.count(col(Consent.confirmed_at))).where(
+        *during, col(Consent.source).in_(("page", "mail"))
+    )
+    asked, confirmed = session.execute(counted).one()
+    if asked < ENOUGH_SIGN_UPS or confirmed >= asked * least:
+        close(session, SIGN_UPS_ALARM, now=now)
+        return
+    known = select(Alarm).where(col(Alarm.cause) == SIGN_UPS_ALARM, col(Alarm.closed_at).is_(None))
+    if session.scalars(known).first() is None:
+        detail = f"{confirmed} of {asked} in a day. Either the confirmation mails do not arrive, or somebody plays with the form."
+        raise_alarm(session, Cause(SIGN_UPS_ALARM, "Few sign-ups are confirmed", detail), now=now)
 
 
 def _end_pauses(session: Session, now: datetime) -> None:

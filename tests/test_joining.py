@@ -221,6 +221,40 @@ def test_an_old_link_takes_back_no_complaint(sessions, make, newsletter):
     assert len(make.all(Suppression)) == 1
 
 
+def test_what_was_chosen_holds_once_it_is_confirmed(sessions, make):
+    both = make.newsletter(cadences=["daily", "weekly"])
+    make.reader("ari", both, status=SubscriptionStatus.UNSUBSCRIBED, unsubscribed_at=LONG_AGO)
+
+    _ask(sessions, asking("ari", both, cadences={both.id: Cadence.WEEKLY}, language="ko"))
+    assert make.all(Subscription)[0].cadence is Cadence.DAILY  # anybody can ask
+    assert (make.all(Consent)[-1].cadences, make.all(Consent)[-1].language) == ({str(both.id): "weekly"}, "ko")
+
+    _confirm(sessions, 2)
+    assert make.all(Subscription)[0].cadence is Cadence.WEEKLY
+
+
+def test_of_two_requests_that_which_is_confirmed_holds(sessions, make):
+    both = make.newsletter(cadences=["daily", "weekly"])
+    _ask(sessions, asking("ari", both, cadences={both.id: Cadence.WEEKLY}))
+    _ask(sessions, asking("ari", both, cadences={both.id: Cadence.DAILY}))
+
+    _confirm(sessions, 2)
+    assert make.all(Subscription)[0].cadence is Cadence.DAILY
+    _confirm(sessions, 1)  # an old mail, opened late
+    assert make.all(Subscription)[0].cadence is Cadence.DAILY
+
+
+def test_what_the_suppressed_chose_holds_when_they_come_back(sessions, make):
+    both = make.newsletter(cadences=["daily", "weekly"])
+    make.reader("ari", both)
+    make.suppression("ari")
+    _ask(sessions, asking("ari", both, cadences={both.id: Cadence.WEEKLY}))
+
+    _confirm(sessions, 2)
+
+    assert make.all(Subscription)[0].cadence is Cadence.WEEKLY
+
+
 def test_two_spellings_make_one_subscriber(sessions, make, newsletter):
     _ask(sessions, asking("ari", newsletter))
     _ask(sessions, asking("ari", newsletter, address=parse_address("ARI@Example.ORG")))

@@ -8,7 +8,7 @@ from sqlmodel import col
 from newsletter import alarms, watch
 from newsletter.alarms import Cause
 from newsletter.lifecycle import DeliveryStatus, IssueStatus
-from newsletter.models import Alarm, Delivery, Issue, Pause, PauseScope, Tick
+from newsletter.models import Alarm, Consent, Delivery, Issue, Pause, PauseScope, Tick
 from newsletter.watch import CALM, HELD, SENT_TICK, STUCK, UNMADE
 
 
@@ -112,3 +112,38 @@ def test_held_mails_are_told_once_for_a_week(sessions, make):
     with sessions.begin() as session:
         session.execute(update(Delivery).where(col(Delivery.id) != delivery.id).values(status=DeliveryStatus.SENT))
     assert _review(sessions) == ["held:mails"]
+
+
+def _ask(make, number, *, confirmed=0, before=timedelta(hours=2), source="page"):
+    subscriber = make.subscriber("ari")
+    for each in range(number):
+        confirmed_at = NOW if each < confirmed else None
+        given = {"subscriber_id": subscriber.id, "wording": "", "wording_version": "", "expires_at": NOW, "source": source}
+        make.add(Consent(requested_at=NOW - before, confirmed_at=confirmed_at, **given))
+
+
+def _review_sign_ups(sessions, now=NOW):
+    with sessions.begin() as session:
+        watch.review_sign_ups(session, least=0.3, now=now)
+    with sessions.read() as session:
+        return [row.detail.partition(".")[0] for row in alarms.open_alarms(session)]
+
+
+def test_sign_ups_of_which_few_are_confirmed_are_told_until_more_are(sessions, make):
+    _ask(make, 50, confirmed=14)
+    assert _review_sign_ups(sessions) == ["14 of 50 in a day"]
+    assert _review_sign_ups(sessions) == ["14 of 50 in a day"]
+    assert make.all(Alarm)[0].times == 1
+
+    _ask(make, 10, confirmed=10)
+    assert _review_sign_ups(sessions) == []
+    assert make.all(Alarm)[0].closed_at == NOW
+
+
+def test_sign_ups_of_long_ago_of_just_now_and_by_file_say_nothing(sessions, make):
+    _ask(make, 49)
+    _ask(make, 50, before=timedelta(days=1))
+    _ask(make, 50, before=timedelta(minutes=59))
+    _ask(make, 50, source="import")
+
+    assert _review_sign_ups(sessions) == []

@@ -51,6 +51,7 @@ app.conf.update(
         "publish": {"task": "publish_due", "schedule": 60.0, "options": {"expires": 60}},
         "drain": {"task": "drain", "schedule": 10.0, "options": {"expires": 10}},
         "sweep": {"task": "sweep", "schedule": 30.0, "options": {"expires": 30}},
+        "purge": {"task": "purge", "schedule": 86400.0, "options": {"expires": 3600}},
     },
 )
 

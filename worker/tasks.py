@@ -12,7 +12,7 @@ from typing import Any
 import structlog
 from celery.signals import worker_ready
 
-from newsletter import deliveries, issues, pipeline, summaries, watch, wiring
+from newsletter import deliveries, issues, pipeline, subscribers, summaries, watch, wiring
 from newsletter.config import UnknownPolicy
 from newsletter.db import Sessions
 from newsletter.deliveries import Brakes, Journal, Mailer
@@ -182,11 +182,18 @@ def sweep() -> None:
         finished = issues.finish(session, now=now)
         pipeline.mark(session, "sweep", now=now)
         watch.review(session, now=now)
+        watch.review_sign_ups(session, least=settings.sign_up.confirmed_share, now=now)
         alarmed = pipeline.mail_alarms(session, settings.operator_email, now=now)
     if alarmed:
         drain.delay()
     if any(vars(found).values()) or finished:
         log.info("swept", finished_issues=finished, **vars(found))
+
+
+@app.task(name="purge")
+def purge() -> None:
+    """Delete the sign-ups that nobody confirmed, blank IP addresses that are no longer needed."""
+    log.info("purged", **vars(subscribers.purge(_sessions(), now=utcnow())))
 
 
 @contextmanager

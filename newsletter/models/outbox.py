@@ -73,6 +73,7 @@ class Delivery(SQLModel, table=True):
         ),
         Index("ix_deliveries_issue_id_status", "issue_id", "status"),
         Index("ix_deliveries_subscriber_id", "subscriber_id"),
+        Index("ix_deliveries_subscription_id", "subscription_id"),  # or each one deleted has all deliveries searched
         Index(
             "ix_deliveries_doubtful",
             "claimed_by",

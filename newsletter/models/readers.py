@@ -9,7 +9,6 @@ from sqlmodel import Field, SQLModel
 from newsletter.lifecycle import SubscriptionStatus
 from newsletter.models.base import enum_column, json_column
 
-
 # An id that is in a link of a mail must not become another person's once its row is deleted; PostgreSQL gives none twice.
 NEVER_AGAIN = {"sqlite_autoincrement": True}
 

@@ -1,7 +1,7 @@
 """Asking and confirming: double opt-in, with the evidence."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from sqlalchemy import delete, exists, func, select
@@ -9,7 +9,7 @@ from sqlmodel import Session, col
 
 from newsletter import db, i18n, schedule
 from newsletter.deliveries import Mail, enqueue
-from newsletter.errors import BadInput, LinkExpired
+from newsletter.errors import BadInput, LinkExpired, NotFound
 from newsletter.lifecycle import IssueStatus, SubscriptionEvent, SubscriptionStatus, advance_subscription
 from newsletter.models import (
     Cadence,
@@ -41,6 +41,7 @@ class Request:
     wording: str
     ip: str = ""
     zone: str = ""
+    cadences: Mapping[int, Cadence] = field(default_factory=dict)  # by newsletter; its first where nothing was chosen
 
 
 @dataclass(frozen=True)
@@ -106,7 +107,11 @@ def _subscriber(session: Session, asked: Request, policy: Policy, *, now: dateti
         "created_at": now,
     }
     db.insert_new(session, Subscriber, [fresh])
-    return find(session, asked.address, lock=True)
+    try:
+        return find(session, asked.address, lock=True)
+    except NotFound:  # the row that was in the way has just been purged
+        db.insert_new(session, Subscriber, [fresh])
+        return find(session, asked.address, lock=True)
 
 
 def _zone_or_none(zone: str) -> str:
@@ -129,8 +134,10 @@ def _consent(  # noqa: PLR0913 -- the evidence, item by item
     consent = Consent(
         subscriber_id=subscriber.id,
         newsletter_ids=[row.id for row in newsletters],
+        cadences={str(row.id): asked.cadences[row.id].value for row in newsletters if row.id in asked.cadences},
         source=asked.source,
         wording=asked.wording,
+        language=asked.language,
         wording_version=WORDING_VERSION,
         requested_at=now,
         requested_ip=asked.ip,
@@ -147,7 +154,7 @@ def _make_pending(session: Session, subscription: Subscription | None, newslette
             subscriber_id=consent.subscriber_id,
             newsletter_id=newsletter.id,
             consent_id=consent.id,
-            cadence=Cadence(newsletter.cadences[0]),
+            cadence=Cadence(consent.cadences.get(str(newsletter.id), newsletter.cadences[0])),
             created_at=consent.requested_at,
         )
     subscription.status = advance_subscription(subscription.status, SubscriptionEvent.REQUEST)
@@ -214,11 +221,21 @@ def confirm(session: Session, consent_id: int, links: Links, *, ip: str = "", no
     asked_for = [row for row in subscriptions(session, subscriber.id) if row.newsletter_id in consent.newsletter_ids]
     confirmed = [row for row in asked_for if _confirm_one(row, consent, now=now)]
     if consent.confirmed_at is None and any(row.status is SubscriptionStatus.ACTIVE for row in asked_for):
+        _choose_cadences(asked_for, confirmed, consent)
         consent.confirmed_at, consent.confirmed_ip = now, ip  # also where another request of theirs was confirmed before
         _lift_suppression(session, subscriber, consent)
     for subscription in confirmed:
         _welcome(session, subscriber, subscription, links, now=now)
     return look_at_request(session, consent_id)
+
+
+def _choose_cadences(asked_for: Sequence[Subscription], confirmed: Sequence[Subscription], consent: Consent) -> None:
+    """Let what was chosen hold: for what begins now, and for what was active when it was chosen, but suppressed."""
+    for row in asked_for:
+        chosen = consent.cadences.get(str(row.newsletter_id))
+        was_active = row.confirmed_at is not None and row.confirmed_at <= consent.requested_at
+        if chosen and (row in confirmed or was_active):
+            row.cadence = Cadence(chosen)
 
 
 def _lift_suppression(session: Session, subscriber: Subscriber, consent: Consent) -> None:
@@ -247,6 +264,7 @@ def _welcome(session: Session, subscriber: Subscriber, subscription: Subscriptio
     newsletter = session.get_one(Newsletter, subscription.newsletter_id)
     latest = _latest_issue(session, newsletter.id)
     values = {
+        "cadence": subscription.cadence,
         "send_hour": subscription.send_hour if subscription.send_hour is not None else newsletter.send_hour,
         "zone": subscription.zone or subscriber.zone or newsletter.zone,
         "latest_url": links.issue(newsletter.slug, schedule.name_of(latest.cadence, latest.first_day)) if latest else "",

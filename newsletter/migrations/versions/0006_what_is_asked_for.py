@@ -20,6 +20,7 @@ def upgrade() -> None:
     with op.batch_alter_table('consents', schema=None) as batch_op:
         batch_op.add_column(sa.Column('cadences', sa.JSON(), server_default='{}', nullable=False))
         batch_op.add_column(sa.Column('language', sqlmodel.sql.sqltypes.AutoString(), server_default='', nullable=False))
+    op.create_index('ix_deliveries_subscription_id', 'deliveries', ['subscription_id'])
     _number(again=False)
 
 
@@ -32,6 +33,7 @@ def _number(*, again: bool) -> None:
 
 
 def downgrade() -> None:
+    op.drop_index('ix_deliveries_subscription_id', 'deliveries')
     _number(again=True)
     with op.batch_alter_table('consents', schema=None) as batch_op:
         batch_op.drop_column('language')
