@@ -4,7 +4,7 @@ Set-based: a thousand reports cost a dozen statements. Who is suppressed is skip
 """
 
 from collections import defaultdict
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -117,7 +117,7 @@ def _cases(session: Session, secret: bytes, only: Collection[int] | None) -> lis
     for case in cases:
         if not case.bounce.suppression_key and case.delivery is not None and case.delivery.subscriber_id is not None:
             case.bounce.suppression_key = key_of(case.address, secret)
-    confirmed: Mapping[str, datetime | None] = dict(session.execute(_confirmed(_keys(cases))).tuples().all())
+    confirmed = dict(session.execute(_confirmed(_keys(cases))).all())
     for case in cases:
         case.confirmed_at = confirmed.get(case.bounce.suppression_key)
     return cases
@@ -176,7 +176,7 @@ def _counts(session: Session, kind: BounceKind, keys: Collection[str], *, since:
         )
         .group_by(col(Bounce.suppression_key))
     )
-    return dict(session.execute(rows).tuples().all())
+    return dict(session.execute(rows).all())
 
 
 def _hold_back(session: Session, due: Sequence[_Case], *, now: datetime) -> None:
