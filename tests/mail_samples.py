@@ -9,13 +9,15 @@ from newsletter.mail.emails import (
     AlreadySubscribedEmail,
     ConfirmEmail,
     DigestEmail,
+    ForwardEmail,
     GoodbyeEmail,
+    HelpEmail,
     PaperCard,
     Publication,
     WelcomeEmail,
 )
 
-KINDS = ("digest", "confirm", "welcome", "goodbye", "already-subscribed", "alarm")
+KINDS = ("digest", "confirm", "welcome", "goodbye", "already-subscribed", "help", "forward", "alarm")
 HOME = "https://papers.example.org"
 LANGUAGES = ("en", "ko")
 VOID = {"area", "base", "br", "col", "hr", "img", "input", "link", "meta", "source", "wbr"}
@@ -81,6 +83,8 @@ def sample(kind, language):
         "welcome": WelcomeEmail(ours, "daily", 9, "Asia/Seoul", f"{HOME}/daily/2024-03-14", "AI Papers · Mar 14, 2024"),
         "goodbye": GoodbyeEmail(ours),
         "already-subscribed": AlreadySubscribedEmail(ours),
+        "help": HelpEmail(ours, "papers.example.org", leaving=True),
+        "forward": ForwardEmail(ours, proven=False),
         "alarm": AlarmEmail(ours),
     }[kind]
 

@@ -27,6 +27,8 @@ def test_the_kinds_are_known_by_these_names_and_slots():
         "welcome": ("unsubscribe_url", "preferences_url"),
         "goodbye": (),
         "already-subscribed": ("unsubscribe_url", "preferences_url", "requested_at"),
+        "help": ("unsubscribe_url", "preferences_url"),
+        "forward": ("writer", "recipient", "subject"),
         "alarm": ("cause", "subject", "detail", "opened_at"),
     }
 

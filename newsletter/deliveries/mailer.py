@@ -25,11 +25,13 @@ from newsletter.mail.dkim import Signer
 from newsletter.mail.headers import ListInfo, wire_address
 from newsletter.mail.render import Piece, Rendered, render
 from newsletter.mail.transports import OutgoingMessage
-from newsletter.models import Cadence, DeliveryKind, Issue, IssuePiece, Newsletter
+from newsletter.models import Cadence, DeliveryKind, InboundMail, Issue, IssuePiece, Newsletter
 from newsletter.tokens import Links
 
 log = structlog.get_logger()
 FRESH = 5.0  # seconds
+ANSWERED = "in_reply_to"  # among the values: the Message-ID of the mail that is answered, "" where it has none
+LETTER = "inbound_id"  # among the values: the mail to us that is passed on
 TEST_OF = "test_of"  # among a delivery's values: the issue it tries out, and does not count for
 KEPT_ISSUES = 4  # or more, where one batch needs more
 HTML_BUDGET = 90_000  # bytes: Gmail clips at about 102 KB, and with the tail goes the unsubscribe link
@@ -43,6 +45,7 @@ class MailerSettings:
     bounce_domain: str = ""  # empty: bounces go to the newsletter's own address
     operator_sender: str = ""  # alarms come from here
     postal_address: str = ""
+    inbox_domain: str = ""  # where mail to us comes to; empty: none does, and nobody can unsubscribe by mail
     signers: Callable[[], Mapping[str, Signer]] = dict  # by the domain of the From address; without one a mail goes unsigned
 
 
@@ -93,6 +96,7 @@ class Mailer:
         self._fresh = fresh
         self._publishers: dict[int, Publisher] = {}
         self._issues: dict[int, FrozenIssue | Exception] = {}  # an error of ours instead of one that cannot be read
+        self._letters: Mapping[int, bytes] = {}  # of this batch alone: they may be large
         self._signers: Mapping[str, Signer] = {}
         self._loaded_at = 0.0
 
@@ -103,6 +107,7 @@ class Mailer:
             newsletters = session.scalars(select(Newsletter))  # a handful
             self._publishers = {row.id: _publisher(row, self._settings.links) for row in newsletters}
             self._signers, self._loaded_at = self._settings.signers(), time.monotonic()
+        self._letters = _load_letters(session, {row.values[LETTER] for row in batch if row.kind is DeliveryKind.FORWARD})
         issues = {number for number in map(_issue_of, batch) if number is not None}
         self._make_room(issues)
         if issues <= set(self._issues):
@@ -139,7 +144,8 @@ class Mailer:
             selection, slots = None, self._slots(row)
         headers = self._headers(row, publisher, subject, slots, now=now)
         sign = self._sign(publisher, now)
-        content = compose.compose(prepared, headers=headers, slots=slots, selection=selection, sign=sign)
+        enclosed = self._letter(row) if row.kind is DeliveryKind.FORWARD else None
+        content = compose.compose(prepared, headers=headers, slots=slots, selection=selection, enclosed=enclosed, sign=sign)
         return OutgoingMessage(sender=self.return_path(row), recipient=row.address, content=content)
 
     def _sign(self, publisher: Publisher, now: datetime) -> Callable[[bytes, bytes], bytes] | None:
@@ -165,6 +171,12 @@ class Mailer:
         if isinstance(issue, Exception):
             raise issue
         return issue
+
+    def _letter(self, row: Claimed) -> bytes:
+        letter = self._letters.get(row.values[LETTER])
+        if letter is None:
+            raise NotFound("The letter that was to be passed on is gone.")
+        return letter
 
     def _operator(self) -> Publisher:
         sender = self._settings.operator_sender
@@ -202,31 +214,41 @@ class Mailer:
     def _headers(
         self, row: Claimed, publisher: Publisher, subject: str, slots: Mapping[str, str], *, now: datetime
     ) -> MessageHeaders:
+        answered = row.values.get(ANSWERED)
         return MessageHeaders(
             sender=Mailbox(publisher.from_name, publisher.from_address),
             recipient=row.address,
             subject=subject,
             date=now.replace(microsecond=0),
             message_id=self._settings.links.message_id(row.id, publisher.domain),
-            reply_to=publisher.reply_to,
+            reply_to=row.values.get("reply_to") or publisher.reply_to,
             mailing_list=self._list_info(row, publisher, slots),
+            auto_submitted="auto-generated" if answered is None else "auto-replied",
+            extra=(("In-Reply-To", answered), ("References", answered)) if answered else (),
         )
 
     def _list_info(self, row: Claimed, publisher: Publisher, slots: Mapping[str, str]) -> ListInfo | None:
         """Return the List-* set of a mail that one can unsubscribe from; a confirmation is no list mail."""
         if row.kind not in _LIST_KINDS or row.subscription_id is None:
             return None
+        links, domain = self._settings.links, self._settings.inbox_domain
         return ListInfo(
             title=publisher.publication.title,
             list_id=f"{publisher.publication.slug}.{publisher.domain}",
             unsubscribe_url=slots["unsubscribe_url"],
+            unsubscribe_mailto=f"mailto:{links.unsubscribe_mail(row.subscription_id, domain)}?subject=unsubscribe"
+            if domain
+            else "",
             archive_url=publisher.publication.archive_url,
+            help_url=f"mailto:{publisher.publication.slug}-help@{domain}" if domain else "",
             owner_url=f"mailto:{publisher.reply_to or publisher.from_address}",
         )
 
     def return_path(self, row: Claimed) -> str:
-        """Return the envelope sender of a delivery; raises NotFound where its newsletter is gone."""
+        """Return the envelope sender of a delivery, "" of an answer; raises NotFound where its newsletter is gone."""
         publisher = self._publisher(row)
+        if ANSWERED in row.values:  # RFC 3834 section 3.3: nothing comes back to an answer
+            return ""
         if self._settings.bounce_domain:
             return self._settings.links.return_path(row.id, self._settings.bounce_domain)
         return publisher.from_address
@@ -242,6 +264,14 @@ _LIST_KINDS = (DeliveryKind.DIGEST, DeliveryKind.WELCOME, DeliveryKind.ALREADY_S
 
 def _publisher(row: Newsletter, links: Links) -> Publisher:
     return Publisher(publication_of(row, links), row.from_name, row.from_address, row.reply_to)
+
+
+def _load_letters(session: Session, ids: set[int]) -> dict[int, bytes]:
+    """Return the mails to us that are to be passed on, of those that are still there."""
+    if not ids:
+        return {}
+    rows = session.execute(select(col(InboundMail.id), col(InboundMail.content)).where(col(InboundMail.id).in_(ids)))
+    return {number: content for number, content in rows if content is not None}
 
 
 def load_issue(session: Session, issue: Issue) -> FrozenIssue:
@@ -310,6 +340,14 @@ def _already(publication: emails.Publication, values: Mapping[str, Any]) -> emai
     return emails.AlreadySubscribedEmail(publication)
 
 
+def _help(publication: emails.Publication, values: Mapping[str, Any]) -> emails.Email:
+    return emails.HelpEmail(publication, domain=values["domain"], leaving=values["leaving"])
+
+
+def _forward(publication: emails.Publication, values: Mapping[str, Any]) -> emails.Email:
+    return emails.ForwardEmail(publication, proven=values["proven"])
+
+
 def _alarm(publication: emails.Publication, values: Mapping[str, Any]) -> emails.Email:
     del values
     return emails.AlarmEmail(publication)
@@ -320,5 +358,7 @@ _EMAILS: dict[DeliveryKind, Callable[[emails.Publication, Mapping[str, Any]], em
     DeliveryKind.WELCOME: _welcome,
     DeliveryKind.GOODBYE: _goodbye,
     DeliveryKind.ALREADY_SUBSCRIBED: _already,
+    DeliveryKind.HELP: _help,
+    DeliveryKind.FORWARD: _forward,
     DeliveryKind.ALARM: _alarm,
 }

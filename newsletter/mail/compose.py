@@ -19,6 +19,7 @@ from typing import Literal, TypeAlias
 
 from newsletter.errors import BadInput
 from newsletter.mail import headers as fields
+from newsletter.mail.enclosing import enclose
 from newsletter.mail.headers import ListInfo
 from newsletter.mail.render import FOOT, HEAD, SLOT, Piece, Rendered
 
@@ -135,23 +136,27 @@ def prepare(rendered: Rendered) -> Prepared:
     return Prepared(rendered.subject, Selection(cards), wanted, text, html_part)
 
 
-def compose(
+def compose(  # noqa: PLR0913 -- all that a message is made of
     prepared: Prepared,
     *,
     headers: MessageHeaders,
     slots: Mapping[str, str],
     selection: Selection | None = None,
+    enclosed: bytes | None = None,
     sign: Callable[[bytes, bytes], bytes] | None = None,
 ) -> bytes:
     """Return the whole message in 7-bit ASCII (UTF-8 in the header of one for SMTPUTF8), lines ending in CRLF.
 
-    Without a selection the reader gets every paper as a card. What `sign` makes of head and body goes before them. Raises
-    BadInput where a slot is not given or holds a control character, a chosen paper is not in the email, or a header field
-    cannot be written.
+    Without a selection the reader gets every paper as a card. `enclosed` is a message to be attached, whatever its bytes. What
+    `sign` makes of head and body goes before them. Raises BadInput where a slot is not given or holds a control character, a
+    chosen paper is not in the email, or a header field cannot be written.
     """
     chosen = selection or prepared.everything
     subject = _fill_subject(headers.subject or prepared.subject, slots, chosen.count)
     top, content = head(headers, subject), body(prepared, slots=slots, selection=selection)
+    if enclosed is not None:
+        mime, content = enclose(_CONTENT_TYPE, content, enclosed)
+        top = top.removesuffix(_CONTENT_TYPE) + mime
     return b"".join((sign(top, content) if sign else b"", top, b"\r\n", content))
 
 

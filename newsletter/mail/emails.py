@@ -102,6 +102,27 @@ class AlreadySubscribedEmail(Email):
 
 
 @dataclass(frozen=True)
+class HelpEmail(Email):
+    """The answer to a mail that asks for something: the link by which to leave, or what can be done by mail."""
+
+    kind: ClassVar[str] = "help"
+    slots: ClassVar[tuple[str, ...]] = ("unsubscribe_url", "preferences_url")
+
+    domain: str  # of the addresses that take commands
+    leaving: bool
+
+
+@dataclass(frozen=True)
+class ForwardEmail(Email):
+    """What somebody wrote to us, passed on to a person; the letter itself is attached."""
+
+    kind: ClassVar[str] = "forward"
+    slots: ClassVar[tuple[str, ...]] = ("writer", "recipient", "subject")
+
+    proven: bool  # that it is from the address it names
+
+
+@dataclass(frozen=True)
 class AlarmEmail(Email):
     """Something the operator must know."""
 
