@@ -216,6 +216,8 @@ def _of_alarm(session: Session, alarm: Alarm) -> Need:
     if about.startswith("issue:"):
         name = _name_of(session, number)
         return Need(f"{name}: {alarm.subject}", f"newsletter issues {'resume' if kind == 'pause' else 'show'} {name}")
+    if kind == "bounces":
+        return Need(alarm.subject, f"newsletter bounces {'apply' if about == 'held' else 'list'}")
     commands = {"pause": "pauses", "queue": "send", "held": "deliveries list --status held"}
     return Need(alarm.subject, f"newsletter {commands.get(kind, 'alarms')}")
 

@@ -13,6 +13,7 @@ from newsletter.db import Sessions
 from newsletter.tokens import Keyring, Links
 
 if TYPE_CHECKING:  # imported where they are made: commands that need none of them start quickly
+    from newsletter.bounces import Terms
     from newsletter.deliveries import Journal, Mailer, OpenWay, Pace
     from newsletter.limits import Limits
     from newsletter.mail.dkim import Signer
@@ -53,6 +54,19 @@ def policy_of(settings: Settings) -> "Policy":
     from newsletter.subscribers import Policy
 
     return Policy(secret=settings.keys()[-1], confirm_within=timedelta(hours=settings.confirm_hours))
+
+
+def bounce_terms_of(settings: Settings) -> "Terms":
+    """Return by what reports of failed mail are judged."""
+    from newsletter.bounces import Rules, Terms, Threshold
+
+    given = settings.bounces
+    rules = Rules(
+        hard=Threshold(given.hard_count, given.hard_days),
+        soft=Threshold(given.soft_count, given.soft_days),
+        complaint=Threshold(given.complaint_count, given.complaint_days),
+    )
+    return Terms(links_of(settings), settings.keys()[-1], rules)
 
 
 def signers_of(settings: Settings) -> "Callable[[], Mapping[str, Signer]]":

@@ -50,6 +50,7 @@ app.conf.update(
         "freeze": {"task": "freeze_due", "schedule": 60.0, "options": {"expires": 60}},
         "publish": {"task": "publish_due", "schedule": 60.0, "options": {"expires": 60}},
         "drain": {"task": "drain", "schedule": 10.0, "options": {"expires": 10}},
+        "bounces": {"task": "follow_bounces", "schedule": 60.0, "options": {"expires": 60}},
         "sweep": {"task": "sweep", "schedule": 30.0, "options": {"expires": 30}},
         "purge": {"task": "purge", "schedule": 86400.0, "options": {"expires": 3600}},
     },

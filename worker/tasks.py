@@ -12,7 +12,7 @@ from typing import Any
 import structlog
 from celery.signals import worker_ready
 
-from newsletter import deliveries, issues, pipeline, subscribers, summaries, watch, wiring
+from newsletter import bounces, deliveries, issues, pipeline, subscribers, summaries, watch, wiring
 from newsletter.config import UnknownPolicy
 from newsletter.db import Sessions
 from newsletter.deliveries import Brakes, Journal, Mailer
@@ -167,8 +167,18 @@ def drain() -> None:
         issues.finish(session, now=utcnow())
         if report.sent:
             pipeline.mark(session, watch.SENT_TICK, now=utcnow())
+    if report.failed:
+        follow_bounces.delay()
     if report.more and not is_stopping():
         drain.delay()
+
+
+@app.task(name="follow_bounces")
+def follow_bounces() -> None:
+    """Do what follows from the reports of failed mail that came in since."""
+    done = bounces.follow_all(_sessions(), wiring.bounce_terms_of(settings), now=utcnow())
+    if done.looked_at:
+        log.info("bounces_followed", **vars(done))
 
 
 @app.task(name="sweep")

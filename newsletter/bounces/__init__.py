@@ -4,8 +4,8 @@
 say, and `webhooks` hear the providers that report in their own way.
 """
 
-from newsletter.bounces.following import Followed, follow
+from newsletter.bounces.following import Followed, follow, follow_all
 from newsletter.bounces.ingesting import Origin, take, take_reports
 from newsletter.bounces.rules import Rules, Terms, Threshold
 
-__all__ = ["Followed", "Origin", "Rules", "Terms", "Threshold", "follow", "take", "take_reports"]
+__all__ = ["Followed", "Origin", "Rules", "Terms", "Threshold", "follow", "follow_all", "take", "take_reports"]

@@ -5,7 +5,7 @@ Set-based: a thousand reports cost a dozen statements. Who is suppressed is skip
 
 from collections import defaultdict
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -16,6 +16,7 @@ from newsletter import alarms, db
 from newsletter.alarms import Cause
 from newsletter.bounces import breaker, rates
 from newsletter.bounces.rules import Rules, Terms
+from newsletter.db import Sessions
 from newsletter.errors import BadAddress
 from newsletter.lifecycle import SubscriptionEvent, SubscriptionStatus, advance_subscription
 from newsletter.models import (
@@ -94,6 +95,19 @@ def follow(session: Session, terms: Terms, *, now: datetime, only: Collection[in
         alarm_held(session, now=now)
     rates.review(session, {case.delivery.issue_id for case in complaints if case.delivery}, now=now)
     return Followed(len(cases), len(suppressed), held)
+
+
+def follow_all(sessions: Sessions, terms: Terms, *, now: datetime) -> Followed:
+    """Look at all reports that nobody has looked at yet, some at a time, and end the alarms of what has been calm for long."""
+    total = Followed()
+    while True:
+        with sessions.begin() as session:
+            done = follow(session, terms, now=now)
+            if not done.looked_at:
+                rates.close_calm(session, now=now)
+        if not done.looked_at:
+            return total
+        total = Followed(*(one + other for one, other in zip(astuple(total), astuple(done), strict=True)))
 
 
 def leave(session: Session, report_key: str, *, now: datetime) -> str:

@@ -6,15 +6,20 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, BinaryIO
+from typing import TYPE_CHECKING, Annotated, Any, BinaryIO, Literal
 
 import typer
 
+from newsletter.cli import say
+from newsletter.cli.issues import AsJson, Yes
 from newsletter.errors import BadInput
+
+if TYPE_CHECKING:
+    from newsletter.bounces.control import Listed
 
 STDIN = "-"
 
-group = typer.Typer(no_args_is_help=True, help="Read what other servers report about the mail we sent.")
+group = typer.Typer(no_args_is_help=True, help="What other servers report about the mail we sent, and what followed.")
 
 
 def register(app: typer.Typer) -> None:
@@ -22,9 +27,71 @@ def register(app: typer.Typer) -> None:
     app.add_typer(group, name="bounces", rich_help_panel="Its parts, one by one")
 
 
-@group.callback()
-def _group() -> None:
-    """Keep `read` a command of its own, however many others there are."""
+@group.command("list")
+def listing(
+    kind: Annotated[Literal["hard", "soft", "complaint"] | None, typer.Option(help="Only of this kind.")] = None,
+    before: Annotated[int | None, typer.Option(help="Go on before this number, the last of the page before.")] = None,
+    limit: Annotated[int, typer.Option(min=1, max=10_000, help="How many.")] = 50,
+    as_json: AsJson = False,
+) -> None:
+    """List bounces and complaints and what was done about each, the newest first, a page at a time."""
+    from newsletter import wiring
+    from newsletter.bounces import control
+    from newsletter.models import BounceKind
+
+    wanted = BounceKind(kind) if kind else None
+    with wiring.sessions_of(say.settings()).read() as session:
+        rows = control.listing(session, kind=wanted, before_id=before, limit=limit)
+    if as_json:
+        say.as_json([_plain(row) for row in rows])
+        return
+    say.table(
+        ("number", "at (UTC)", "kind", "address", "mail", "told by", "action", "why"),
+        [_row(row) for row in rows],
+        empty="There are no such reports.",
+    )
+    if len(rows) == limit:
+        typer.echo(f"More: --before {rows[-1].bounce.id}")
+
+
+def _row(row: "Listed") -> tuple[object, ...]:
+    report = row.bounce
+    why = " ".join(word for word in (report.status, report.reason) if word)[:80]
+    action = report.action or "not looked at yet"
+    about = (row.address or "–", report.delivery_id or "–")
+    return (report.id, say.short(report.received_at), report.kind.value, *about, report.source, action, why)
+
+
+def _plain(row: "Listed") -> dict[str, Any]:
+    shown = ("id", "kind", "delivery_id", "status", "reason", "source", "action", "received_at")
+    return {name: getattr(row.bounce, name) for name in shown} | {"address": row.address or None}
+
+
+@group.command("apply")
+def apply_held_back(
+    drop: Annotated[bool, typer.Option("--drop", help="They are not to be believed: hold them against nobody.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show whom they are about.")] = False,
+    yes: Yes = False,
+) -> None:
+    """Say what becomes of reports that were held back, because suddenly many readers were said not to exist.
+
+    Shows first how many readers they are about; then they are suppressed, or with --drop go on as if nothing had come.
+    """
+    from newsletter import wiring
+    from newsletter.bounces import control
+
+    sessions, now = wiring.sessions_of(say.settings()), wiring.utcnow()
+    with sessions.read() as session:
+        found = control.held_back(session)
+    say.table(("domain", "readers"), found.domains, empty="Nothing is held back.")
+    if dry_run or not found.readers:
+        return
+    if not yes:
+        typer.confirm(f"\n{'Believe none of it' if drop else 'Suppress them all'} ({found.readers})?", abort=True)
+    with sessions.begin() as session:
+        settle = control.drop_held_back if drop else control.apply_held_back
+        number = settle(session, by=say.person(), now=now)
+    typer.echo(f"Held against nobody: {number}." if drop else f"Suppressed: {number}.")
 
 
 @group.command()
