@@ -156,6 +156,7 @@ def _start(supervisor: Supervisor, folder: Path, port: int) -> Demo:
             "NEWSLETTER_SMTP__HOST": "127.0.0.1",
             "NEWSLETTER_SMTP__PORT": str(smtp_port),
             "NEWSLETTER_SMTP__SECURITY": "none",
+            "NEWSLETTER_SIGN_UP__TRIALS": "true",
             "REDIS_URL": local.broker(supervisor, folder / "valkey"),
         }
         os.environ.update(environment)

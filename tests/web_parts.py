@@ -1,5 +1,6 @@
 """A site to visit: the application over a test's database, and the links out of its mails."""
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
@@ -9,9 +10,11 @@ from fastapi.testclient import TestClient
 
 from newsletter.lifecycle import IssueStatus
 from newsletter.models import Delivery, DeliveryKind, Issue, Newsletter, Subscription
+from newsletter.throttle import UNTHROTTLED, Throttle
 from newsletter.tokens import Links
-from newsletter.web import Services, create_app
+from newsletter.web import Services, SignUp, create_app
 
+AT_ONCE = SignUp(seconds=0, answer_seconds=0)  # forms are filled, and answered, in no time
 ARI, BORA, CHAN = "ari@example.org", "bora@example.org", "chan@example.org"
 
 
@@ -24,6 +27,8 @@ class Site:
     now: datetime = NOW
     woken: int = 0
     bell: Callable[[], None] = lambda: None
+    throttle: Throttle = UNTHROTTLED
+    sign_up: SignUp = AT_ONCE
     newsletter: Newsletter = field(init=False)
 
     def __post_init__(self) -> None:
@@ -40,7 +45,7 @@ class Site:
 
     def services(self) -> Services:
         """Return what the application is made with."""
-        return Services(self.make.sessions, self.links, POLICY, self._wake, self._clock)
+        return Services(self.make.sessions, self.links, POLICY, self._wake, self._clock, self.throttle, self.sign_up)
 
     def visitor(self) -> TestClient:
         """Return a browser that follows no redirects."""
@@ -80,9 +85,15 @@ class Site:
         return link.removeprefix(self.links.base_url)
 
 
+def stamp_of(page):
+    """Return the stamp of the form on a page."""
+    return re.search(r'name="stamp" value="([^"]+)"', page.text)[1]
+
+
 def sign_up(visit, email=ARI, newsletter="daily-papers", **more):
-    """Send the form."""
-    return visit.post("/subscribe", data={"email": email, "newsletter": newsletter, **more})
+    """Open the form, fill it in, and send it."""
+    given = {"stamp": stamp_of(visit.get("/")), "email": email, "newsletter": newsletter}
+    return visit.post("/subscribe", data=given | more)
 
 
 def join(visit, site, **more):

@@ -15,6 +15,7 @@ from redis import Redis
 from smtp_sink import Sink, running
 from sqlalchemy import func, select, text
 from sqlmodel import col
+from web_parts import AT_ONCE
 
 from newsletter import deliveries, wiring
 from newsletter.config import Settings
@@ -31,7 +32,7 @@ CONNECTIONS = 4  # to the mail server, of each drain
 def pages(settings: Settings, sessions: Sessions) -> TestClient:
     """Return a browser on the pages of an installation, which wake its workers."""
     policy, wake = wiring.policy_of(settings), wiring.waker_of(settings)
-    services = Services(sessions, wiring.links_of(settings), policy, wake, utcnow)
+    services = Services(sessions, wiring.links_of(settings), policy, wake, utcnow, sign_up=AT_ONCE)
     return TestClient(create_app(services), base_url=BASE_URL, follow_redirects=False)
 
 

@@ -3,13 +3,17 @@
 import os
 import sys
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 from urllib.parse import urlsplit
 
 import typer
 
 from newsletter.cli import say
 from newsletter.errors import BrokerError, NewsletterError
+
+if TYPE_CHECKING:  # imported where it is used: other commands start without it
+    from newsletter.config import SignUpSettings
+    from newsletter.web import SignUp
 
 _PANEL = "Running it"
 _PARTS = "Its parts, one by one"
@@ -77,6 +81,8 @@ def web(
         policy=wiring.policy_of(settings),
         wake=wiring.waker_of(settings),
         clock=wiring.utcnow,
+        throttle=wiring.throttle_of(settings),
+        sign_up=_sign_up_of(settings.sign_up),
     )
     # uvicorn's own access log would write tokens down.
     uvicorn.run(
@@ -88,6 +94,16 @@ def web(
         forwarded_allow_ips=proxies,
         server_header=False,
     )
+
+
+def _sign_up_of(given: "SignUpSettings") -> "SignUp":
+    """Return how the form tells people from programs."""
+    from newsletter.subscribers.domains import MailDomains
+    from newsletter.web import SignUp
+
+    if given.trials:
+        return SignUp(seconds=0, trials=True)
+    return SignUp(given.seconds, takes_mail=MailDomains().takes_mail) if given.check_domain else SignUp(given.seconds)
 
 
 def worker(

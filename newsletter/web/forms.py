@@ -1,6 +1,7 @@
-"""Forms as they come: a body of any kind is read, none can break a page."""
+"""Forms as they come: a body of any kind is read, none can break a page; and the stamps that tell when they were shown."""
 
 from collections.abc import Mapping
+from datetime import datetime, timedelta
 from email.message import Message
 from email.parser import BytesParser
 from http import HTTPStatus
@@ -9,8 +10,14 @@ from urllib.parse import parse_qs
 
 from fastapi import Depends, HTTPException, Request
 
+from newsletter.errors import BadToken
+from newsletter.tokens import Keyring, Purpose
+
 BODY_LIMIT = 32_768  # bytes; our largest form has a few hundred
 FIELDS_LIMIT = 200
+
+STAMP = "stamp"  # the field that says when the form was shown
+STAMP_LASTS = timedelta(days=1)
 
 Form = Mapping[str, list[str]]
 
@@ -58,6 +65,21 @@ def _text(content: bytes) -> str:
 def first(form: Form, name: str) -> str:
     """Return a field's first value; empty if there is none."""
     return form.get(name, [""])[0]
+
+
+def stamp(keyring: Keyring, shown_at: datetime) -> str:
+    """Return the sealed time at which a form is shown."""
+    return keyring.sign(Purpose.FORM, int(shown_at.timestamp() * 1000))
+
+
+def age(keyring: Keyring, form: Form, *, now: datetime) -> timedelta | None:
+    """Return how long ago the form was shown; None where its stamp is missing, not ours, too old or of the future."""
+    try:
+        (shown_at,) = keyring.unsign(first(form, STAMP), Purpose.FORM)
+    except (BadToken, ValueError):
+        return None
+    passed = timedelta(milliseconds=int(now.timestamp() * 1000) - shown_at)
+    return passed if timedelta() <= passed <= STAMP_LASTS else None
 
 
 Sent = Annotated[Form, Depends(read)]

@@ -1,26 +1,32 @@
 """Signing up and confirming."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+import asyncio
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
 from http import HTTPStatus
 from typing import Annotated
 from urllib.parse import urlencode
 
 from fastapi import APIRouter, Query, Request
+from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import Response
 
 from newsletter import issues, newsletters, subscribers
 from newsletter.errors import BadAddress, Conflict, LinkExpired
 from newsletter.issues.records import ArchiveEntry
-from newsletter.models import Newsletter
+from newsletter.models import Cadence, Newsletter
 from newsletter.subscribers import Address, Asked
+from newsletter.web import forms, later
 from newsletter.web.consent import wording
-from newsletter.web.forms import Sent, first
+from newsletter.web.forms import Form, Sent, first
 from newsletter.web.pages import LOOK, Pages, language_of
 from newsletter.web.services import Services, ip_of
 
 KEPT = 300  # characters of a mistyped address that are shown again
 TRAP = "homepage"  # a field that people do not see: who fills it is no person
+CADENCE = "cadence-"  # the field that says how often a newsletter should come begins with it and ends with its slug
 
 
 @dataclass(frozen=True)
@@ -37,8 +43,17 @@ class Filled:
 
     email: str = ""
     slugs: Sequence[str] = ()
+    cadences: Mapping[str, Cadence] = field(default_factory=dict)  # by slug
+    stamp: str = ""
     bad_email: bool = False
+    no_mail: bool = False  # its domain takes none
     none_chosen: bool = False
+    once_more: bool = False  # it came without a good stamp: from another site, or from a page left open for a day
+
+    @property
+    def is_wrong(self) -> bool:
+        """Whether something has to be changed."""
+        return self.bad_email or self.no_mail or self.none_chosen
 
 
 def routes(services: Services, pages: Pages) -> APIRouter:
@@ -75,9 +90,16 @@ class _Joining:
             "offers": offers,
             "filled": filled,
             "trap": TRAP,
+            "cadence": CADENCE,
+            "stamp": (forms.STAMP, filled.stamp or self._stamp(filled)),
             "wording": wording([offer.newsletter.title for offer in offers], language),
         }
         return self._pages.show("home.html", context, language=language, status=status, switch_to=f"{self._pages.root}/")
+
+    def _stamp(self, filled: Filled) -> str:
+        """Return a new stamp; who only has to press once more may do so at once."""
+        filled_before = timedelta(seconds=self._services.sign_up.seconds if filled.once_more or filled.is_wrong else 0)
+        return forms.stamp(self._services.links.keyring, self._services.clock() - filled_before)
 
     def _offers(self) -> list[Offer]:
         with self._services.sessions.read() as session:
@@ -86,21 +108,56 @@ class _Joining:
                 for newsletter in newsletters.listing(session)
             ]
 
-    def subscribe(self, request: Request, sent: Sent) -> Response:
-        """Take a request to subscribe; the answer is the same whatever is known of the address."""
-        language = language_of(request, [first(sent, "lang")])
-        filled = Filled(first(sent, "email")[:KEPT], sent.get("newsletter", ()))
+    async def subscribe(self, request: Request, sent: Sent) -> Response:
+        """Take a request to subscribe; the answer is the same whatever is known of the address, and takes as long."""
+        started = time.monotonic()
+        response = await run_in_threadpool(self._subscribe, request, sent)
+        step = self._services.sign_up.answer_seconds
+        if step and response.status_code == HTTPStatus.SEE_OTHER:
+            await asyncio.sleep(step - (time.monotonic() - started) % step)
+        return response
+
+    def _subscribe(self, request: Request, sent: Form) -> Response:
+        language, now = language_of(request, [first(sent, "lang")]), self._services.clock()
         with self._services.sessions.read() as session:
             offered = newsletters.listing(session)
-        chosen = tuple(row.id for row in offered if row.slug in filled.slugs)
-        address = _address(filled.email)
-        if address is None or not chosen:
-            filled = replace(filled, bad_email=address is None, none_chosen=not chosen)
+        address, filled = self._read(sent, offered)
+        age = forms.age(self._services.links.keyring, sent, now=now)
+        is_program = bool(first(sent, TRAP)) or (age is not None and age < timedelta(seconds=self._services.sign_up.seconds))
+        if address is None or filled.is_wrong:
             return self._form(filled, language, HTTPStatus.UNPROCESSABLE_ENTITY)
-        words = wording([row.title for row in offered], language)
-        if not first(sent, TRAP):
-            self._ask(subscribers.Request(address, chosen, language, "page", words, ip_of(request)))
+        if is_program:
+            return self._thanks(language)
+        if age is None:
+            return self._form(replace(filled, stamp="", once_more=True), language)
+        return self._take(request, address, filled, offered, language)
+
+    def _take(self, request: Request, address: Address, filled: Filled, offered: Sequence[Newsletter], language: str) -> Response:
+        """Take what a person sent, as far as the limits let them."""
+        decision = self._services.throttle.allow("sign-up", ip=ip_of(request), address=address.key)
+        if not decision.allowed and not decision.is_silent:
+            return later.show(self._pages, request, decision, chosen=language)
+        if not self._services.sign_up.takes_mail(address.domain):
+            return self._form(replace(filled, no_mail=True), language, HTTPStatus.UNPROCESSABLE_ENTITY)
+        if decision.allowed:
+            self._ask(_asked(address, filled, offered, language, ip_of(request)))
+        return self._thanks(language)
+
+    def _thanks(self, language: str) -> Response:
+        """Answer as always: also to programs, and for addresses that have been asked for too often."""
         return self._services.then_wake(self._pages.redirect("/check-your-inbox", language))
+
+    def _read(self, sent: Form, offered: Sequence[Newsletter]) -> tuple[Address | None, Filled]:
+        """Return what was written into the form, and the address in it if there is one."""
+        known = {row.slug for row in offered}
+        filled = Filled(
+            email=first(sent, "email")[:KEPT],
+            slugs=[slug for slug in sent.get("newsletter", ()) if slug in known],
+            cadences=_cadences(sent, offered),
+            stamp=first(sent, forms.STAMP),
+        )
+        address = _address(filled.email, trials=self._services.sign_up.trials)
+        return address, replace(filled, bad_email=address is None, none_chosen=not filled.slugs)
 
     def _ask(self, asked: subscribers.Request) -> None:
         with self._services.sessions.begin() as session:
@@ -153,8 +210,28 @@ class _Joining:
         return self._pages.show(name, {"asked": asked, "already": already}, language=language)
 
 
-def _address(given: str) -> Address | None:
+def _asked(address: Address, filled: Filled, offered: Sequence[Newsletter], language: str, ip: str) -> subscribers.Request:
+    """Return what is asked for, and the evidence of the asking."""
+    chosen = [row for row in offered if row.slug in filled.slugs]
+    return subscribers.Request(
+        address=address,
+        newsletter_ids=tuple(row.id for row in chosen),
+        language=language,
+        source="page",
+        wording=wording([row.title for row in offered], language),
+        ip=ip,
+        cadences={row.id: filled.cadences[row.slug] for row in chosen if row.slug in filled.cadences},
+    )
+
+
+def _address(given: str, *, trials: bool) -> Address | None:
     try:
-        return subscribers.parse_address(given)
+        return subscribers.parse_address(given, trials=trials)
     except BadAddress:
         return None
+
+
+def _cadences(sent: Form, offered: Sequence[Newsletter]) -> dict[str, Cadence]:
+    """Return how often each newsletter should come, of those that leave a choice and where one of theirs was chosen."""
+    chosen = {row.slug: first(sent, f"{CADENCE}{row.slug}") for row in offered if len(row.cadences) > 1}
+    return {row.slug: Cadence(chosen[row.slug]) for row in offered if chosen.get(row.slug) in row.cadences}

@@ -11,9 +11,25 @@ from starlette.background import BackgroundTask
 
 from newsletter.db import Sessions
 from newsletter.subscribers import Policy
+from newsletter.throttle import UNTHROTTLED, Throttle
 from newsletter.tokens import Links
 
 log = structlog.get_logger()
+
+
+def _any_domain(domain: str) -> bool:
+    del domain
+    return True
+
+
+@dataclass(frozen=True)
+class SignUp:
+    """How the form tells people from programs, and what it tells neither."""
+
+    seconds: float = 2.0  # in which no person fills it
+    answer_seconds: float = 0.3  # each answer comes after a multiple of these, whatever it took
+    takes_mail: Callable[[str], bool] = _any_domain  # whether mail to a domain can arrive
+    trials: bool = False  # addresses in .test are taken
 
 
 @dataclass(frozen=True)
@@ -25,6 +41,8 @@ class Services:
     policy: Policy
     wake: Callable[[], None]  # tells the workers that a mail is waiting
     clock: Callable[[], datetime]
+    throttle: Throttle = UNTHROTTLED  # of what anybody can ask for
+    sign_up: SignUp = SignUp()
 
     def then_wake(self, response: Response) -> Response:
         """Return the response; once it is out, the workers are woken. The mails are committed by then."""
