@@ -2,7 +2,9 @@
 
 import asyncio
 from contextlib import suppress
+from dataclasses import dataclass, field
 from datetime import timedelta
+from threading import Event
 
 import pytest
 from drains import Clock, Slow, Ticks, books_of, journal_in, relay_on, send_over, send_through
@@ -14,8 +16,8 @@ from smtp_sink import running
 from structlog.testing import capture_logs
 
 from newsletter import subscribers
-from newsletter.deliveries import Journal, Pace, drain, over, through
-from newsletter.deliveries.books import Wanted
+from newsletter.deliveries import Journal, Pace, drain, over, recover, through, worker_name
+from newsletter.deliveries.books import Books, Wanted
 from newsletter.deliveries.engine import Engine
 from newsletter.deliveries.journal import JournalFull
 from newsletter.lifecycle import DeliveryStatus, IssueStatus
@@ -173,6 +175,58 @@ def test_the_lease_of_what_is_in_the_air_is_renewed(sessions, make, tmp_path):
         report = asyncio.run(engine(books, journal, budget=timedelta(hours=1)).run(through(Slow(then=wait))))
 
     assert report.sent == 1
+
+
+class Telling(Journal):
+    """A journal that tells when an answer has come."""
+
+    def __init__(self, *given):
+        """Nothing has been answered."""
+        super().__init__(*given)
+        self.answered = Event()
+
+    def ended(self, delivery_id, reply):
+        """Write it down and tell."""
+        super().ended(delivery_id, reply)
+        self.answered.set()
+
+
+@dataclass
+class Overlapping(Books):
+    """Books whose second exchange claims what is in the air, its lease run out, while the answer to it comes."""
+
+    in_air: Event = field(default_factory=Event)
+    exchanged: Event = field(default_factory=Event)
+    answered: Event = field(default_factory=Event)
+
+    def exchange(self, wanted):
+        """Exchange; the second time, end after the answer has come."""
+        if not wanted.window or self.exchanged.is_set():
+            return super().exchange(wanted)
+        assert self.in_air.wait(5)
+        self.clock.advance(hours=1)
+        with self.sessions.begin() as session:
+            recover(session, hold_unknown=False, now=self.clock())
+        found = super().exchange(wanted)
+        self.exchanged.set()
+        assert self.answered.wait(5)
+        return found
+
+
+def test_an_answer_that_comes_while_the_mail_is_claimed_again_counts(sessions, make, tmp_path):
+    delivery, clock = make.delivery(), Clock()
+
+    def wait():
+        books.in_air.set()
+        assert books.exchanged.wait(5)
+
+    with Telling.open(tmp_path, worker_name()) as journal:
+        books = Overlapping(**vars(books_of(sessions, journal.worker, clock)), answered=journal.answered)
+        outbox = Slow(then=wait)
+        report = asyncio.run(engine(books, journal).run(through(outbox)))
+
+    assert (outbox.recipients(), report.sent) == ([delivery.address], 1)
+    assert make.again(delivery).status is DeliveryStatus.SENT
 
 
 def test_at_the_end_what_is_in_the_air_keeps_nothing_else_waiting(sessions, make, addresses):

@@ -311,9 +311,13 @@ class Engine:
                     del self._taken[number]
 
     def _take(self, found: Exchanged) -> None:
-        """Put into the window what may begin now; nothing that is there already, for that is in the air."""
+        """Put into the window what may begin now, but nothing of ours that had ended up in the queue meanwhile.
+
+        What is in the window is in the air; what ended while the ledger was asked has an outcome that it will be told next.
+        """
+        told = {outcome.delivery_id for outcome in self._outcomes}
         for row in found.begun:
-            if row.id not in self._taken:
+            if row.id not in self._taken and row.id not in told:
                 taken = self._taken[row.id] = _Taken(row, found.looked_at, found.looked_at, found.begin_by)
                 self._ready.append(taken)
 
