@@ -8,7 +8,7 @@ from factories import DAY, LINKS
 from fastapi.testclient import TestClient
 from structlog.contextvars import merge_contextvars
 from structlog.testing import capture_logs
-from web_parts import Site, join, sign_up
+from web_parts import Site, join, sign_up, stamp_of
 
 from newsletter import db
 from newsletter.tokens import Links
@@ -119,7 +119,8 @@ def test_a_forged_host_changes_no_link(site, visit):
     pages = [
         visit.get(path, headers=forged) for path in ("/", "/archive/daily-papers", "/archive/daily-papers/2024-03-14", "/c/x/")
     ]
-    asked = visit.post("/subscribe", data={"email": "ari@example.org", "newsletter": "daily-papers"}, headers=forged)
+    given = {"email": "ari@example.org", "newsletter": "daily-papers", "stamp": stamp_of(pages[0])}
+    asked = visit.post("/subscribe", data=given, headers=forged)
     pages.append(visit.post(site.confirm_path(), headers=forged))
 
     assert asked.headers["location"] == "/check-your-inbox?lang=en"
@@ -202,6 +203,7 @@ def test_the_log_names_the_route_and_never_the_token(site, visit):
 
     routes = [(line["method"], line["route"], line["status"]) for line in logs if line["event"] == "request"]
     assert routes == [
+        ("GET", "/", 200),
         ("POST", "/subscribe", 303),
         ("POST", "/c/{token}", 200),
         ("GET", "/u/{token}", 200),
