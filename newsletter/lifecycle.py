@@ -125,6 +125,7 @@ _DELIVERY_MOVES = {
     (DeliveryStatus.SKIPPED, DeliveryEvent.ACCEPT): DeliveryStatus.SENT,
     # The answer came to light after all: no resend.
     (DeliveryStatus.QUEUED, DeliveryEvent.ACCEPT): DeliveryStatus.SENT,
+    (DeliveryStatus.CLAIMED, DeliveryEvent.ACCEPT): DeliveryStatus.SENT,  # by the same worker, to send it again
     (DeliveryStatus.UNKNOWN, DeliveryEvent.ACCEPT): DeliveryStatus.SENT,
     (DeliveryStatus.UNKNOWN, DeliveryEvent.PUT_OFF): DeliveryStatus.DEFERRED,
     (DeliveryStatus.UNKNOWN, DeliveryEvent.REFUSE): DeliveryStatus.FAILED,

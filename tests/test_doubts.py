@@ -158,6 +158,20 @@ def test_what_the_server_put_off_is_tried_again_though_it_was_held_meanwhile(ses
     assert stand(make) == [(DEFERRED, 1)]
 
 
+def test_an_answer_that_comes_when_its_own_worker_has_claimed_the_mail_again_counts(sessions, make, newsletter):
+    delivery = make.delivery(newsletter_id=newsletter.id)
+    begin(sessions)
+    sweep(sessions, hold=False, late_news=timedelta())
+    with sessions.begin() as session:
+        ledger.claim(session, Lane.PERSON, worker="one", limit=9, now=LATER)
+
+    tell(sessions, DeliveryEvent.ACCEPT, delivery.id)
+
+    assert stand(make) == [(SENT, 1)]
+    with sessions.begin() as session:
+        assert ledger.begin(session, [delivery.id], worker="one", now=LATER).owed == set()
+
+
 @pytest.mark.parametrize("event", [GIVE_BACK, PUT_OFF])
 def test_an_issue_that_was_all_sent_has_work_again(sessions, make, newsletter, event):
     issue = make.issue(newsletter)
