@@ -13,6 +13,7 @@ from factories import LONG_AGO, Make
 from fastapi.testclient import TestClient
 from installation import BASE_URL, Installation, eventually, installed
 from sources_server import Answer, site
+from web_parts import sign_up
 from worker_parts import broker, pages
 
 from newsletter import pipeline, wiring
@@ -58,7 +59,7 @@ class Journey:
 
     def join(self, address: str) -> None:
         """Sign up on the page, follow the link of the mail, press the button."""
-        asked = self.visitor.post("/subscribe", data={"email": address, "newsletter": self.newsletter.slug})
+        asked = sign_up(self.visitor, address, self.newsletter.slug)
         assert asked.status_code == 303
         (mail,) = self.wait_for_mails(address, 1)
         link = re.search(rf"{BASE_URL}(/c/\S+)", mail.get_body(("plain",)).get_content())[1]

@@ -9,6 +9,7 @@ import pytest
 import structlog
 from installation import BASE_URL, eventually
 from redis import Redis
+from web_parts import stamp_of
 from worker_parts import broker, floor, sink
 
 from newsletter import logs
@@ -43,7 +44,8 @@ def test_nothing_secret_is_logged_or_queued_on_the_way_of_a_reader(watched, capf
     logs.configure(level="DEBUG", as_json=False)
     newsletter = watched.make.newsletter(slug="daily")
     visitor = watched.visitor()
-    visitor.post("/subscribe", data={"email": CANARY, "newsletter": newsletter.slug})
+    form = {"newsletter": newsletter.slug, "stamp": stamp_of(visitor.get("/"))}
+    visitor.post("/subscribe", data=form | {"email": CANARY})
     queued = messages(watched)  # nobody takes them yet
     watched.start_worker(1)
     watched.wait_for(1)
@@ -57,7 +59,7 @@ def test_nothing_secret_is_logged_or_queued_on_the_way_of_a_reader(watched, capf
     eventually(
         lambda: watched.installation.log().count("no such table") + watched.installation.log().count("does not exist") >= 2
     )
-    broken = visitor.post("/subscribe", data={"email": f"second-{CANARY}", "newsletter": newsletter.slug})
+    broken = visitor.post("/subscribe", data=form | {"email": f"second-{CANARY}"})
 
     said = capfd.readouterr()
     assert queued

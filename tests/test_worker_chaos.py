@@ -5,6 +5,7 @@ from collections import Counter
 
 import pytest
 from installation import eventually, kill_session
+from web_parts import sign_up
 from worker_parts import CONNECTIONS, broker, floor, sink
 
 from newsletter.embedded.processes import spawn
@@ -75,7 +76,7 @@ def test_a_broker_that_dies_in_the_middle_loses_nothing_and_nobody_is_turned_awa
 
     own.process.send_signal(signal.SIGKILL)
     own.process.wait(timeout=10)
-    answer = floor.visitor().post("/subscribe", data={"email": "dana@example.org", "newsletter": issue_slug(floor, issue)})
+    answer = sign_up(floor.visitor(), "dana@example.org", issue_slug(floor, issue))
     floor.wait_for(READERS)
     floor.installation.running.append(spawn(own.program))  # on the same data, as its supervisor would
     eventually(lambda: answers(own.url))
