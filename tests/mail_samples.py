@@ -7,17 +7,34 @@ from html.parser import HTMLParser
 from newsletter.mail.emails import (
     AlarmEmail,
     AlreadySubscribedEmail,
+    ChangeOfAddressEmail,
     ConfirmEmail,
     DigestEmail,
     ForwardEmail,
     GoodbyeEmail,
     HelpEmail,
+    MyDataEmail,
+    NewAddressEmail,
     PaperCard,
+    PreferencesEmail,
     Publication,
     WelcomeEmail,
 )
 
-KINDS = ("digest", "confirm", "welcome", "goodbye", "already-subscribed", "help", "forward", "alarm")
+KINDS = (
+    "digest",
+    "confirm",
+    "welcome",
+    "goodbye",
+    "already-subscribed",
+    "preferences",
+    "my-data",
+    "change-of-address",
+    "new-address",
+    "help",
+    "forward",
+    "alarm",
+)
 HOME = "https://papers.example.org"
 LANGUAGES = ("en", "ko")
 VOID = {"area", "base", "br", "col", "hr", "img", "input", "link", "meta", "source", "wbr"}
@@ -83,6 +100,10 @@ def sample(kind, language):
         "welcome": WelcomeEmail(ours, "daily", 9, "Asia/Seoul", f"{HOME}/daily/2024-03-14", "AI Papers · Mar 14, 2024"),
         "goodbye": GoodbyeEmail(ours),
         "already-subscribed": AlreadySubscribedEmail(ours),
+        "preferences": PreferencesEmail(ours),
+        "my-data": MyDataEmail(ours),
+        "change-of-address": ChangeOfAddressEmail(ours),
+        "new-address": NewAddressEmail(ours, known=False),
         "help": HelpEmail(ours, "papers.example.org", leaving=True),
         "forward": ForwardEmail(ours, proven=False),
         "alarm": AlarmEmail(ours),

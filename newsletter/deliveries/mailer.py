@@ -209,7 +209,20 @@ class Mailer:
         if row.kind is DeliveryKind.CONFIRM:
             expires = datetime.fromisoformat(row.values["expires_at"])
             slots["confirm_url"] = links.confirm(row.values["consent_id"], expires)
-        return slots
+        return slots | self._private_links(row)
+
+    def _private_links(self, row: Claimed) -> dict[str, str]:
+        """Return the links of a mail that answers what somebody asked for about their own data or address."""
+        links, values = self._settings.links, row.values
+        if row.kind is DeliveryKind.MY_DATA and row.subscriber_id is not None:
+            return {"my_data_url": links.my_data(row.subscriber_id, datetime.fromisoformat(values["expires_at"]))}
+        if "change_id" in values:
+            is_new, expires = row.kind is DeliveryKind.NEW_ADDRESS, datetime.fromisoformat(values["expires_at"])
+            link = links.change_of_address(values["change_id"], expires, new=is_new)
+            return {"open_url" if is_new else "change_url": link}
+        if row.kind is DeliveryKind.NEW_ADDRESS and row.subscriber_id is not None:
+            return {"open_url": links.preferences(row.subscriber_id)}
+        return {}
 
     def _headers(
         self, row: Claimed, publisher: Publisher, subject: str, slots: Mapping[str, str], *, now: datetime
@@ -340,6 +353,25 @@ def _already(publication: emails.Publication, values: Mapping[str, Any]) -> emai
     return emails.AlreadySubscribedEmail(publication)
 
 
+def _preferences(publication: emails.Publication, values: Mapping[str, Any]) -> emails.Email:
+    del values
+    return emails.PreferencesEmail(publication)
+
+
+def _my_data(publication: emails.Publication, values: Mapping[str, Any]) -> emails.Email:
+    del values
+    return emails.MyDataEmail(publication)
+
+
+def _change_of_address(publication: emails.Publication, values: Mapping[str, Any]) -> emails.Email:
+    del values
+    return emails.ChangeOfAddressEmail(publication)
+
+
+def _new_address(publication: emails.Publication, values: Mapping[str, Any]) -> emails.Email:
+    return emails.NewAddressEmail(publication, known="change_id" not in values)
+
+
 def _help(publication: emails.Publication, values: Mapping[str, Any]) -> emails.Email:
     return emails.HelpEmail(publication, domain=values["domain"], leaving=values["leaving"])
 
@@ -358,6 +390,10 @@ _EMAILS: dict[DeliveryKind, Callable[[emails.Publication, Mapping[str, Any]], em
     DeliveryKind.WELCOME: _welcome,
     DeliveryKind.GOODBYE: _goodbye,
     DeliveryKind.ALREADY_SUBSCRIBED: _already,
+    DeliveryKind.PREFERENCES: _preferences,
+    DeliveryKind.MY_DATA: _my_data,
+    DeliveryKind.CHANGE_OF_ADDRESS: _change_of_address,
+    DeliveryKind.NEW_ADDRESS: _new_address,
     DeliveryKind.HELP: _help,
     DeliveryKind.FORWARD: _forward,
     DeliveryKind.ALARM: _alarm,

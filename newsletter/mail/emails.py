@@ -102,6 +102,40 @@ class AlreadySubscribedEmail(Email):
 
 
 @dataclass(frozen=True)
+class PreferencesEmail(Email):
+    """The link to what you have chosen, asked for at the page for it."""
+
+    kind: ClassVar[str] = "preferences"
+    slots: ClassVar[tuple[str, ...]] = ("preferences_url", "requested_at")
+
+
+@dataclass(frozen=True)
+class MyDataEmail(Email):
+    """The link to all that is kept of you."""
+
+    kind: ClassVar[str] = "my-data"
+    slots: ClassVar[tuple[str, ...]] = ("my_data_url", "requested_at")
+
+
+@dataclass(frozen=True)
+class ChangeOfAddressEmail(Email):
+    """To the address that is to be given up: agree, or stop it."""
+
+    kind: ClassVar[str] = "change-of-address"
+    slots: ClassVar[tuple[str, ...]] = ("change_url", "requested_at", "new_address", "hours")
+
+
+@dataclass(frozen=True)
+class NewAddressEmail(Email):
+    """To the address that mail is to go to: agree; or, where it has subscriptions of its own, that nothing happens."""
+
+    kind: ClassVar[str] = "new-address"
+    slots: ClassVar[tuple[str, ...]] = ("open_url", "requested_at", "old_address", "hours")
+
+    known: bool  # the address is a subscriber's
+
+
+@dataclass(frozen=True)
 class HelpEmail(Email):
     """The answer to a mail that asks for something: the link by which to leave, or what can be done by mail."""
 
