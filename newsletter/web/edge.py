@@ -30,7 +30,7 @@ ISSUE_POLICY = (
     "frame-ancestors 'none'; base-uri 'none'"
 )
 TOKEN_HEADERS = {"Cache-Control": "no-store", "X-Robots-Tag": "noindex, nofollow"}
-TOKEN_PATHS = ("/c/", "/u/")
+TOKEN_PATHS = ("/c/", "/u/", "/p/", "/a/", "/me/")
 QUIET_ROUTES = ("/healthz", "/readyz")  # asked every few seconds
 CLIENT_LEFT = 499  # as nginx logs it
 

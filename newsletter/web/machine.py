@@ -50,7 +50,7 @@ class _Machine:
 
     def robots(self) -> Response:
         """Keep crawlers off the links that belong to one person (RFC 9309)."""
-        rules = "".join(f"Disallow: {self._pages.root}/{path}/\n" for path in ("c", "u"))
+        rules = "".join(f"Disallow: {self._pages.root}/{path}/\n" for path in ("c", "u", "p", "a", "me"))
         return PlainTextResponse(f"User-agent: *\n{rules}", headers={"Cache-Control": A_DAY})
 
     def healthz(self) -> Response:
