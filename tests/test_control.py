@@ -6,7 +6,7 @@ from sqlalchemy import select
 
 from newsletter import issues
 from newsletter.deliveries import control, ledger, recover
-from newsletter.deliveries.control import NO_ADDRESS, Decision, Group, Settled, Wanted
+from newsletter.deliveries.control import NO_ADDRESS, Decision, Settled, Unreached, Wanted
 from newsletter.deliveries.ledger import Outcome
 from newsletter.errors import Conflict, NotFound, Reply
 from newsletter.lifecycle import DeliveryEvent, DeliveryStatus, IssueStatus, SubscriptionStatus
@@ -46,6 +46,10 @@ def ended(make, newsletter):
     with make.sessions.begin() as session:
         issues.finish(session, now=NOW)
     return make.again(issue), {row.address.partition("@")[0]: row for row in make.all(Delivery, issue_id=issue.id)}
+
+
+def _group(reason, status=DeliveryStatus.FAILED):
+    return Unreached(status, reason, 1, twice=False, gone=0)
 
 
 def _resend(sessions, issue, *chosen, now=LATER):
@@ -88,10 +92,26 @@ def test_the_unreached_are_counted_by_what_became_of_their_mail(sessions, make, 
     }
 
 
+def test_what_may_have_arrived_before_it_failed_is_told_apart_and_sent_again_only_where_it_is_chosen(sessions, make, ended):
+    issue, rows = ended
+    _resend(sessions, issue, _group(LOST, DeliveryStatus.HELD))
+    _begun(sessions, Lane.LIST, now=LATER, worker="a-worker")
+    with sessions.begin() as session:
+        ledger.record(session, [Outcome(rows["dana"].id, DeliveryEvent.REFUSE, FULL)], worker="a-worker", now=LATER)
+
+    with sessions.read() as session:
+        found = {row.twice: row for row in control.unreached(session, issue.id) if row.reason == FULL}
+
+    assert {twice: (row.number, row.doubt) for twice, row in found.items()} == {False: (1, ""), True: (1, "may have arrived")}
+    assert _resend(sessions, issue, found[False]) == 1
+    assert (make.again(rows["bora"]).status, make.again(rows["dana"]).status) == (DeliveryStatus.QUEUED, DeliveryStatus.FAILED)
+    assert _resend(sessions, issue, found[True]) == 1
+
+
 def test_exactly_the_chosen_are_queued_again_as_the_same_deliveries(sessions, make, newsletter, ended):
     issue, rows = ended
 
-    assert _resend(sessions, issue, Group(DeliveryStatus.FAILED, FULL, 1)) == 1
+    assert _resend(sessions, issue, _group(FULL)) == 1
 
     row = make.again(rows["bora"])
     assert (row.status, row.due_at, row.dedupe_key) == (DeliveryStatus.QUEUED, LATER, rows["bora"].dedupe_key)
@@ -109,7 +129,7 @@ def test_exactly_the_chosen_are_queued_again_as_the_same_deliveries(sessions, ma
 
 def test_what_is_sent_again_is_sent_once(sessions, make, ended):
     issue, rows = ended
-    chosen = Group(DeliveryStatus.FAILED, FULL, 1)
+    chosen = _group(FULL)
     _resend(sessions, issue, chosen)
 
     assert _resend(sessions, issue, chosen) == 0
@@ -122,7 +142,7 @@ def test_nobody_who_got_it_or_is_not_owed_it_is_sent_it_again(sessions, make, en
     issue, _ = ended
     reason = {"sent": "", "skipped": "unsubscribed"}[status.value]
 
-    assert _resend(sessions, issue, Group(status, reason, 1)) == 0
+    assert _resend(sessions, issue, _group(reason, status)) == 0
     assert make.again(issue).status is IssueStatus.SENT
 
 
@@ -131,7 +151,7 @@ def test_who_left_since_is_passed_over_at_the_last_look(sessions, make, ended):
     with sessions.begin() as session:
         session.get(Subscription, rows["bora"].subscription_id).status = SubscriptionStatus.UNSUBSCRIBED
     make.suppression("dana")
-    _resend(sessions, issue, Group(DeliveryStatus.FAILED, FULL, 1), Group(DeliveryStatus.HELD, LOST, 1))
+    _resend(sessions, issue, _group(FULL), _group(LOST, DeliveryStatus.HELD))
 
     assert _begun(sessions, Lane.LIST, now=LATER) == set()
     assert make.again(rows["bora"]).reason == "unsubscribed"
@@ -144,14 +164,14 @@ def test_nothing_of_a_cancelled_issue_is_sent_again(sessions, make, newsletter, 
         session.merge(issue).status = IssueStatus.CANCELLED
 
     with pytest.raises(Conflict, match="cancelled"):
-        _resend(sessions, issue, Group(DeliveryStatus.FAILED, FULL, 1))
+        _resend(sessions, issue, _group(FULL))
 
     assert make.again(rows["bora"]).status is DeliveryStatus.FAILED
 
 
 def test_a_late_answer_about_a_held_mail_saves_sending_it_again(sessions, make, ended):
     issue, rows = ended
-    _resend(sessions, issue, Group(DeliveryStatus.HELD, LOST, 1))
+    _resend(sessions, issue, _group(LOST, DeliveryStatus.HELD))
 
     _record(sessions, rows["dana"], DeliveryEvent.ACCEPT)
 
@@ -160,7 +180,7 @@ def test_a_late_answer_about_a_held_mail_saves_sending_it_again(sessions, make, 
 
 def test_an_old_refusal_that_is_told_twice_does_not_undo_sending_it_again(sessions, make, ended):
     issue, rows = ended
-    _resend(sessions, issue, Group(DeliveryStatus.FAILED, FULL, 1))
+    _resend(sessions, issue, _group(FULL))
 
     _record(sessions, rows["bora"], DeliveryEvent.REFUSE)
 

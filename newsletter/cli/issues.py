@@ -157,7 +157,9 @@ def resend(
         list[str] | None,
         typer.Option(help="Only those whose reason contains this; may be given again. Also the hopeless, if it names them."),
     ] = None,
-    held: Annotated[bool, typer.Option("--held", help="Also those held, who may have got it: they may get it twice.")] = False,
+    held: Annotated[
+        bool, typer.Option("--held", help="Also those who may have got it, as the held: they may get it twice.")
+    ] = False,
     note: Note = "",
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show who was not reached.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Only show who was not reached, for scripts.")] = False,
@@ -191,7 +193,7 @@ def resend(
 
 def _is_chosen(row: "Unreached", reasons: Sequence[str], *, held: bool) -> bool:
     """Say whether a group is sent again: the doubtful only where they were asked for."""
-    if row.status == "held":
+    if row.may_have_arrived:
         return held and _is_named(row, reasons)
     return _is_named(row, reasons) and (bool(reasons) or not row.doubt)
 
@@ -219,4 +221,4 @@ def _show_unreached(found: Sequence["Unreached"], chosen: Sequence["Unreached"])
 def _advice(row: "Unreached", chosen: Sequence["Unreached"]) -> str:
     if row in chosen or not row.doubt:
         return ""
-    return f"{row.doubt}: --held" if row.status == "held" else f"{row.doubt}: --reason"
+    return f"{row.doubt}: --held" if row.may_have_arrived else f"{row.doubt}: --reason"

@@ -58,12 +58,18 @@ class Group:
 class Unreached(Group):
     """A group of an issue's deliveries that did not arrive, or perhaps did."""
 
+    twice: bool  # sent again before, as nobody knew whether it had arrived
     gone: int  # of them left or were suppressed since: passed over at the last look
+
+    @property
+    def may_have_arrived(self) -> bool:
+        """Whether nobody knows if a try of theirs reached them, whatever the last one came to."""
+        return self.twice or self.status is DeliveryStatus.HELD
 
     @property
     def doubt(self) -> str:
         """Why it is sent again only when it is asked for by name; "" where there is no doubt."""
-        if self.status is DeliveryStatus.HELD:
+        if self.may_have_arrived:
             return "may have arrived"
         return "hopeless" if self.reason == NO_ADDRESS else ""
 
@@ -156,30 +162,34 @@ def last_words(session: Session, issue_id: int, limit: int = 5) -> Sequence[Deli
 
 
 def unreached(session: Session, issue_id: int) -> list[Unreached]:
-    """Return who an issue did not reach, by what became of their delivery: failed or held, and why; the most first."""
+    """Return who an issue did not reach, by what became of their delivery: failed or held, and why; the most first.
+
+    What was sent again and then failed is told apart: it may have arrived the first time.
+    """
     left = col(Subscription.status).is_distinct_from(SubscriptionStatus.ACTIVE)
     suppressed = exists().where(col(Suppression.suppression_key) == col(Subscriber.suppression_key))
     number, columns = func.count(), (col(Delivery.status), col(Delivery.reason))
+    twice = (col(Delivery.resends) > 0).label("twice")
     rows = (
-        select(*columns, number, func.sum(case((or_(left, suppressed), 1), else_=0)))
+        select(*columns, number, twice, func.sum(case((or_(left, suppressed), 1), else_=0)))
         .select_from(Delivery)
         .outerjoin(Subscription, col(Subscription.id) == col(Delivery.subscription_id))
         .outerjoin(Subscriber, col(Subscriber.id) == col(Delivery.subscriber_id))
         .where(col(Delivery.issue_id) == issue_id, col(Delivery.status).in_(_UNREACHED))
-        .group_by(*columns)
-        .order_by(number.desc(), *columns)
+        .group_by(*columns, twice)
+        .order_by(number.desc(), *columns, twice)
     )
     return [Unreached(*row) for row in session.execute(rows)]
 
 
-def resend(session: Session, issue_id: int, chosen: Collection[Group], decision: Decision, *, now: datetime) -> int:
+def resend(session: Session, issue_id: int, chosen: Collection[Unreached], decision: Decision, *, now: datetime) -> int:
     """Queue the chosen groups of an issue's unreached again, due now, and return how many deliveries those are.
 
     They stay the same deliveries: same Message-ID, nobody who got it is among them, and who left since is passed over at
     the last look. Raises Conflict for a cancelled issue.
     """
     which = [
-        and_(col(Delivery.status) == group.status, col(Delivery.reason) == group.reason)
+        and_(col(Delivery.status) == group.status, col(Delivery.reason) == group.reason, _twice(group))
         for group in chosen
         if group.status in _UNREACHED
     ]
@@ -188,6 +198,10 @@ def resend(session: Session, issue_id: int, chosen: Collection[Group], decision:
     issue = _reopened(session, issue_id)
     worth_it = timedelta(hours=session.get_one(Newsletter, issue.newsletter_id).give_up_hours)
     return _queue_again(session, (col(Delivery.issue_id) == issue_id, or_(*which)), decision, worth_it, now=now)
+
+
+def _twice(group: Unreached) -> ColumnElement[bool]:
+    return col(Delivery.resends) > 0 if group.twice else col(Delivery.resends) == 0
 
 
 def resolve(session: Session, delivery_id: int, settled: Settled, decision: Decision, *, now: datetime) -> None:
@@ -245,12 +259,14 @@ def _queue_again(
 ) -> int:
     """Queue deliveries again. A held one keeps its worker, whose late answer still counts; of a failed one it was heard."""
     again = update(Delivery).where(*which, col(Delivery.status).in_(before(DeliveryEvent.RESEND, DeliveryStatus.QUEUED)))
+    failed = col(Delivery.status) == DeliveryStatus.FAILED
     values = {
         "status": DeliveryStatus.QUEUED,
         "reason": decision.about("sent again"),
         "due_at": now,
         "give_up_at": now + worth_it,
-        "claimed_by": case((col(Delivery.status) == DeliveryStatus.FAILED, ""), else_=col(Delivery.claimed_by)),
+        "claimed_by": case((failed, ""), else_=col(Delivery.claimed_by)),
+        "resends": col(Delivery.resends) + case((failed, 0), else_=1),
         "lease_until": None,
         "updated_at": now,
     }
