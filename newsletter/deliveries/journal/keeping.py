@@ -8,14 +8,14 @@ import secrets
 import socket
 import time
 import weakref
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Self
 
 from newsletter.deliveries.journal import layout
-from newsletter.deliveries.journal.layout import BLANK, BOOT, ENDED_AT, SLOT, Header
+from newsletter.deliveries.journal.layout import BOOT, ENDED_AT, SLOT, Header
 from newsletter.errors import NewsletterError, Reply
 
 ENTRIES = 4096  # messages there is room for at first: those under way and those the database has not yet heard of
@@ -110,17 +110,16 @@ class Journal:
 
     def settled(self, delivery_ids: Iterable[int]) -> None:
         """Forget messages whose outcome is committed to the database; one that is under way (again) is kept."""
-        for delivery_id in delivery_ids:
-            if delivery_id not in self._ended:
-                continue
-            try:
-                os.pwrite(self._fd, BLANK, self._ended[delivery_id])
-            except OSError as error:
-                self._break(error)
-                return
-            offset = self._ended.pop(delivery_id)
-            if not self._broken:
-                self._free.append(offset)
+        known = {delivery_id for delivery_id in delivery_ids if delivery_id in self._ended}
+        try:
+            for first, slots in _runs(self._ended[delivery_id] for delivery_id in known):
+                os.pwrite(self._fd, bytes(slots * SLOT), first)
+        except OSError as error:
+            self._break(error)
+            return
+        freed = sorted((self._ended.pop(delivery_id) for delivery_id in known), reverse=True)
+        if not self._broken:
+            self._free.extend(freed)
 
     def unsettled(self) -> dict[int, Reply]:
         """Read back the outcomes the database may not know: for a process that was cut off from it. Raises OSError."""
@@ -195,6 +194,19 @@ def _leave_to_parent() -> None:
 
 
 os.register_at_fork(after_in_child=_leave_to_parent)
+
+
+def _runs(offsets: Iterable[int]) -> Iterator[tuple[int, int]]:
+    """Yield where slots begin that lie next to each other, and how many those are: one write for all of them."""
+    start = end = -1
+    for offset in sorted(offsets):
+        if offset != end:
+            if end > start:
+                yield start, (end - start) // SLOT
+            start = offset
+        end = offset + SLOT
+    if end > start:
+        yield start, (end - start) // SLOT
 
 
 def _offsets(first: int, end: int) -> list[int]:
