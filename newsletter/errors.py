@@ -11,6 +11,7 @@ NewsletterError            says what, where, and what to do; the CLI prints it a
 ├── Conflict               it is there, but in a state that forbids what was asked
 ├── BadToken               a link that is forged, or for another purpose
 │   └── LinkExpired        one of ours, and too old: ask for a new one
+├── BadSignature           a provider's message that is forged, altered or too old: nothing is believed of it
 ├── SourceError            a source could not be read
 │   ├── SourceUnavailable  it did not answer, or asked us to come back later: try again
 │   └── SourceMalformed    it answered something that is no list of papers: tell the operator
@@ -77,6 +78,10 @@ class LinkExpired(BadToken):
         """Keep the numbers that the link held."""
         super().__init__(what, hint=hint)
         self.numbers = numbers
+
+
+class BadSignature(NewsletterError):
+    """A message that is not proved to be its provider's, unaltered and recent."""
 
 
 class SourceError(NewsletterError):

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,6 +15,7 @@ from newsletter.tokens import Keyring, Links
 
 if TYPE_CHECKING:  # imported where they are made: commands that need none of them start quickly
     from newsletter.bounces import Terms
+    from newsletter.bounces.webhooks import Hook, Hooks
     from newsletter.deliveries import Journal, Mailer, OpenWay, Pace
     from newsletter.limits import Limits
     from newsletter.mail.dkim import Signer
@@ -67,6 +69,27 @@ def bounce_terms_of(settings: Settings) -> "Terms":
         complaint=Threshold(given.complaint_count, given.complaint_days),
     )
     return Terms(links_of(settings), settings.keys()[-1], rules)
+
+
+def hooks_of(settings: Settings) -> "Hooks":
+    """Return the webhooks of the providers whose secrets are set."""
+    from newsletter.bounces.webhooks import Hooks, Mailgun, Ses
+    from newsletter.bounces.webhooks.sns import Sns
+
+    by_name: dict[str, Hook] = {}
+    if settings.hooks.ses_topics:
+        by_name["ses"] = Ses(Sns(settings.hooks.ses_topics, partial(_fetch_proof, our_url=settings.base_url)))
+    if key := settings.hooks.mailgun_key.get_secret_value():
+        by_name["mailgun"] = Mailgun(key)
+    return Hooks(bounce_terms_of(settings), by_name)
+
+
+def _fetch_proof(url: str, *, our_url: str) -> bytes:
+    """Return what is at a provider's address, which somebody who is not proved yet has named: little, soon, and from there."""
+    from newsletter.sources.http import Limits, fetch
+
+    bounds = Limits(connect=5, read=5, total=10, size=100_000, redirects=0, attempts=1)
+    return fetch(url, base_url=our_url, limits=bounds)
 
 
 def signers_of(settings: Settings) -> "Callable[[], Mapping[str, Signer]]":

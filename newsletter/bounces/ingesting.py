@@ -4,7 +4,7 @@ Only a mail of ours names the reader (`naming`); what is forged, too late or abo
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from hashlib import sha256
 
@@ -29,10 +29,11 @@ _REASON_LIMIT = 500
 
 @dataclass(frozen=True)
 class Origin:
-    """How a report came: "inbox", "ses", "mailgun", "operator"; `key` tells one message of that way from another."""
+    """How a report came: "inbox", "ses", "mailgun", "operator"; `key` names the message, whatever it says, if it has a name."""
 
     source: str
     key: str = ""
+    number: int = 0  # of the report in its message
 
 
 def take(  # noqa: PLR0913 -- what came, how, and by what it is judged
@@ -57,7 +58,10 @@ def take_reports(  # noqa: PLR0913 -- as `take`
         if any(report.kind != "none" for report in reports):
             log.info("report_ignored", source=origin.source, why=NOBODY)
         return f"ignored: {NOBODY}"
-    done = [record(session, report, terms, origin, found=found, now=now) for report in rules.own(reports, found.delivery.address)]
+    own = rules.own(reports, found.delivery.address)
+    done = [
+        record(session, report, terms, replace(origin, number=number), found=found, now=now) for number, report in enumerate(own)
+    ]
     return "; ".join(dict.fromkeys(done))
 
 
@@ -118,8 +122,6 @@ def _subject(found: naming.Found) -> Subject:
 def _row(report: Report, found: naming.Found, origin: Origin, *, now: datetime) -> dict[str, object]:
     delivery = found.delivery
     forwarded = FORWARDED if rules.names_another(report, delivery.address) else ""
-    about = (str(delivery.id), origin.key, report.kind, report.recipient.casefold(), report.status, report.action)
-    told = sha256("\n".join(about).encode("utf-8", "replace")).hexdigest()[:40]
     return {
         "delivery_id": delivery.id,
         "kind": report.kind.value,
@@ -127,9 +129,16 @@ def _row(report: Report, found: naming.Found, origin: Origin, *, now: datetime) 
         "reason": one_line(f"{forwarded}{report.reason}")[:_REASON_LIMIT],
         "reader": report.reader,
         "source": origin.source,
-        "report_key": f"{origin.source}:{told}",
+        "report_key": f"{origin.source}:{_digest(report, delivery, origin)}",
         "received_at": now,
     }
+
+
+def _digest(report: Report, delivery: Delivery, origin: Origin) -> str:
+    """Return what tells one report from another: its message's name, or what it says where that has none."""
+    said = (str(delivery.id), report.kind, report.recipient.casefold(), report.status, report.action)
+    told = (origin.key, str(origin.number)) if origin.key else said
+    return sha256("\n".join(told).encode("utf-8", "replace")).hexdigest()[:40]
 
 
 def _alarm(session: Session, report: Report, delivery: Delivery, *, now: datetime) -> str:

@@ -83,6 +83,7 @@ def web(
         clock=wiring.utcnow,
         throttle=wiring.throttle_of(settings),
         sign_up=_sign_up_of(settings.sign_up),
+        hooks=wiring.hooks_of(settings),
     )
     # uvicorn's own access log would write tokens down.
     uvicorn.run(

@@ -9,6 +9,7 @@ from fastapi import Request
 from fastapi.responses import Response
 from starlette.background import BackgroundTask
 
+from newsletter.bounces.webhooks import Hooks
 from newsletter.db import Sessions
 from newsletter.subscribers import Policy
 from newsletter.throttle import UNTHROTTLED, Throttle
@@ -43,6 +44,7 @@ class Services:
     clock: Callable[[], datetime]
     throttle: Throttle = UNTHROTTLED  # of what anybody can ask for
     sign_up: SignUp = SignUp()
+    hooks: Hooks | None = None  # providers that report bounces; None: there are none
 
     def then_wake(self, response: Response) -> Response:
         """Return the response; once it is out, the workers are woken. The mails are committed by then."""
