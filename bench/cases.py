@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 from time import perf_counter
 
-from bench import imports, places, postfix
+from bench import imports, places, postfix, signups
 from bench.measure import Run, Yardstick, database_cpu, in_turns, median, ratio, run_senders, send, together
 from bench.places import Place
 from bench.results import Aim, Result, signature_ratio
@@ -227,4 +227,5 @@ CASES = {
     "sqlite": Case(sqlite, 20_000, 600),
     "two-workers": Case(two_workers, 6_000, 1_000),
     "import": Case(imports.case, 100_000, 10_000),
+    "sign-up": Case(signups.case, 1_000, 200),
 }

@@ -18,6 +18,7 @@ from newsletter.errors import BadAddress, Conflict, LinkExpired
 from newsletter.issues.records import ArchiveEntry
 from newsletter.models import Cadence, Newsletter
 from newsletter.subscribers import Address, Asked
+from newsletter.throttle import ALLOWED
 from newsletter.web import forms, later
 from newsletter.web.consent import wording
 from newsletter.web.forms import Form, Sent, first
@@ -118,46 +119,31 @@ class _Joining:
         return response
 
     def _subscribe(self, request: Request, sent: Form) -> Response:
-        language, now = language_of(request, [first(sent, "lang")]), self._services.clock()
+        language = language_of(request, [first(sent, "lang")])
+        address = _address(first(sent, "email")[:KEPT], trials=self._services.sign_up.trials)
+        age = forms.age(self._services.links.keyring, sent, now=self._services.clock())
+        is_program = bool(first(sent, TRAP)) or (age is not None and age < timedelta(seconds=self._services.sign_up.seconds))
+        decision = ALLOWED
+        if address and sent.get("newsletter") and age is not None and not is_program:
+            decision = self._services.throttle.allow("sign-up", ip=ip_of(request), address=address.key)
+        if not decision.allowed and not decision.is_silent:  # before anything is looked up: a flood must cost little
+            return later.show(self._pages, request, decision, chosen=language)
         with self._services.sessions.read() as session:
             offered = newsletters.listing(session)
-        address, filled = self._read(sent, offered)
-        age = forms.age(self._services.links.keyring, sent, now=now)
-        is_program = bool(first(sent, TRAP)) or (age is not None and age < timedelta(seconds=self._services.sign_up.seconds))
+        filled = _filled(sent, offered, bad_email=address is None)
         if address is None or filled.is_wrong:
             return self._form(filled, language, HTTPStatus.UNPROCESSABLE_ENTITY)
-        if is_program:
-            return self._thanks(language)
-        if age is None:
+        if age is None and not is_program:
             return self._form(replace(filled, stamp="", once_more=True), language)
-        return self._take(request, address, filled, offered, language)
-
-    def _take(self, request: Request, address: Address, filled: Filled, offered: Sequence[Newsletter], language: str) -> Response:
-        """Take what a person sent, as far as the limits let them."""
-        decision = self._services.throttle.allow("sign-up", ip=ip_of(request), address=address.key)
-        if not decision.allowed and not decision.is_silent:
-            return later.show(self._pages, request, decision, chosen=language)
-        if not self._services.sign_up.takes_mail(address.domain):
+        if not is_program and not self._services.sign_up.takes_mail(address.domain):
             return self._form(replace(filled, no_mail=True), language, HTTPStatus.UNPROCESSABLE_ENTITY)
-        if decision.allowed:
+        if not is_program and decision.allowed:
             self._ask(_asked(address, filled, offered, language, ip_of(request)))
         return self._thanks(language)
 
     def _thanks(self, language: str) -> Response:
         """Answer as always: also to programs, and for addresses that have been asked for too often."""
         return self._services.then_wake(self._pages.redirect("/check-your-inbox", language))
-
-    def _read(self, sent: Form, offered: Sequence[Newsletter]) -> tuple[Address | None, Filled]:
-        """Return what was written into the form, and the address in it if there is one."""
-        known = {row.slug for row in offered}
-        filled = Filled(
-            email=first(sent, "email")[:KEPT],
-            slugs=[slug for slug in sent.get("newsletter", ()) if slug in known],
-            cadences=_cadences(sent, offered),
-            stamp=first(sent, forms.STAMP),
-        )
-        address = _address(filled.email, trials=self._services.sign_up.trials)
-        return address, replace(filled, bad_email=address is None, none_chosen=not filled.slugs)
 
     def _ask(self, asked: subscribers.Request) -> None:
         with self._services.sessions.begin() as session:
@@ -208,6 +194,20 @@ class _Joining:
     def _asked(self, request: Request, name: str, asked: Asked, *, already: bool, chosen: str = "") -> Response:
         language = language_of(request, [chosen, asked.language])
         return self._pages.show(name, {"asked": asked, "already": already}, language=language)
+
+
+def _filled(sent: Form, offered: Sequence[Newsletter], *, bad_email: bool) -> Filled:
+    """Return what was written into the form."""
+    known = {row.slug for row in offered}
+    slugs = [slug for slug in sent.get("newsletter", ()) if slug in known]
+    return Filled(
+        email=first(sent, "email")[:KEPT],
+        slugs=slugs,
+        cadences=_cadences(sent, offered),
+        stamp=first(sent, forms.STAMP),
+        bad_email=bad_email,
+        none_chosen=not slugs,
+    )
 
 
 def _asked(address: Address, filled: Filled, offered: Sequence[Newsletter], language: str, ip: str) -> subscribers.Request:
