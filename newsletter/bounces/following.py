@@ -9,7 +9,7 @@ from dataclasses import astuple, dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Select, func, not_, or_, select, update
+from sqlalchemy import Select, func, not_, or_, select, text, update
 from sqlmodel import Session, col
 
 from newsletter import alarms, db
@@ -35,6 +35,7 @@ from newsletter.tokens import suppression_key
 AT_ONCE = 1000  # rows looked at in one transaction
 HELD = "held back"  # begins the action of what waits for the operator's word
 HELD_ALARM = "bounces:held"
+_WAITING = text("bounces.action = ''")  # word for word the index's condition, or it is not used
 SUPPRESSED, UNSUBSCRIBED, COUNTED = "suppressed", "unsubscribed", "counted"
 _REASONS = {
     BounceKind.HARD: SuppressionReason.BOUNCE,
@@ -121,7 +122,7 @@ def leave(session: Session, report_key: str, *, now: datetime) -> str:
 
 def _cases(session: Session, secret: bytes, only: Collection[int] | None) -> list[_Case]:
     """Return the rows that wait, locked, each with its mail and its person's last confirmation."""
-    waiting = select(Bounce).where(col(Bounce.action) == "").order_by(col(Bounce.id)).limit(AT_ONCE)
+    waiting = select(Bounce).where(_WAITING).order_by(col(Bounce.id)).limit(AT_ONCE)
     if only is not None:
         waiting = waiting.where(col(Bounce.id).in_(only))
     rows = session.scalars(waiting.with_for_update(skip_locked=True)).all()

@@ -8,7 +8,7 @@ from sqlmodel import Session, col
 
 from newsletter import alarms
 from newsletter.alarms import Cause
-from newsletter.bounces.rules import is_watched, is_worst
+from newsletter.bounces.rules import FEWEST_COMPLAINTS, is_watched, is_worst
 from newsletter.lifecycle import DeliveryStatus
 from newsletter.models import Alarm, Bounce, BounceKind, Delivery
 
@@ -18,7 +18,8 @@ CALM = timedelta(days=7)  # after which an alarm of this kind that was not raise
 def review(session: Session, issue_ids: Collection[int | None], *, now: datetime) -> None:
     """Raise the alarms of issues of which complaints have just come."""
     for issue_id in sorted(number for number in issue_ids if number is not None):
-        complaints, sent = _complaints(session, issue_id), _sent(session, issue_id)
+        complaints = _complaints(session, issue_id)
+        sent = _sent(session, issue_id) if complaints >= FEWEST_COMPLAINTS else 0
         if not is_watched(complaints, sent):
             continue
         worst = is_worst(complaints, sent)

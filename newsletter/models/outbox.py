@@ -126,6 +126,7 @@ class Bounce(SQLModel, table=True):
     __table_args__ = (
         UniqueConstraint("report_key"),
         Index("ix_bounces_suppression_key_received_at", "suppression_key", "received_at"),
+        Index("ix_bounces_waiting", "id", sqlite_where=text("action = ''"), postgresql_where=text("action = ''")),
     )
 
     id: int = Field(default=None, primary_key=True)
