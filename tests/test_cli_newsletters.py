@@ -116,3 +116,11 @@ def test_a_newsletter_that_is_none_cannot_be_changed(installed_terminal):
     error = installed_terminal.refused("newsletters", "edit", "weekly", "--title", "Weekly")
 
     assert "There is no newsletter 'weekly'" in error
+
+
+def test_the_form_for_another_site_is_printed(installed_terminal):
+    said = installed_terminal.ok("newsletters", "form", "daily")
+
+    assert said.startswith('<form action="')
+    assert 'name="newsletter" value="daily"' in said
+    assert "There is no newsletter 'weekly'" in installed_terminal.refused("newsletters", "form", "weekly")

@@ -15,6 +15,7 @@ from newsletter.lifecycle import SubscriptionStatus
 from newsletter.models import Cadence, Consent, DeliveryKind, Subscriber
 from newsletter.throttle import Limits, Throttle
 from newsletter.web import SignUp
+from newsletter.web.embedding import snippet
 
 __all__ = ["broker"]
 FORM = {"email": ARI, "newsletter": "daily-papers"}
@@ -117,6 +118,25 @@ def test_a_form_on_another_site_subscribes_nobody_without_a_press_on_ours(site, 
 
     assert (shown.status_code, site.mails()) == (200, [])
     assert fields_of(shown)["email"] == [ARI]
+
+
+@pytest.mark.parametrize("cadences", [["daily"], ["daily", "weekly"]])
+def test_the_form_that_we_give_away_leads_to_one_more_press(site, visit, cadences):
+    newsletter = site.add("nonmun", title="오늘의 논문", language="ko", cadences=cadences)
+    given = snippet(newsletter, site.links.base_url)
+    fields = dict(re.findall(r'name="([^"]+)" value="([^"]+)"', given)) | {"email": ARI}
+    if len(cadences) > 1:
+        fields[re.search(r'<select name="([^"]+)"', given)[1]] = "weekly"
+
+    shown = visit.post(re.search(r'action="([^"]+)"', given)[1], data=fields)
+    visit.post("/subscribe", data=fields_of(shown))
+
+    assert "구독하기" in given
+    assert "<script" not in given
+    assert "버튼을 한 번 더 눌러" in shown.text
+    (consent,) = site.make.all(Consent)
+    assert (consent.newsletter_ids, consent.language) == ([newsletter.id], "ko")
+    assert consent.cadences == ({str(newsletter.id): "weekly"} if len(cadences) > 1 else {})
 
 
 def test_a_mistake_can_be_mended_at_once(site):

@@ -113,6 +113,17 @@ def add(
 
 
 @group.command()
+def form(slug: Annotated[str, typer.Argument(help="Which newsletter.")]) -> None:
+    """Print the sign-up form for another site, as HTML."""
+    from newsletter import newsletters, wiring
+    from newsletter.web.embedding import snippet
+
+    settings = say.settings()
+    with wiring.sessions_of(settings).read() as session:
+        typer.echo(snippet(newsletters.find(session, slug), settings.base_url))
+
+
+@group.command()
 def edit(
     slug: Annotated[str, typer.Argument(help="Which newsletter. Its slug stays: mails already sent name it.")],
     title: Annotated[str | None, _TITLE] = None,
