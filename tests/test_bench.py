@@ -122,4 +122,4 @@ def test_cases_run_on_few_messages(tmp_path, capsys):
 def test_the_cases_can_be_listed(capsys):
     main(["--list"])
 
-    assert len(capsys.readouterr().out.splitlines()) == 9
+    assert len(capsys.readouterr().out.splitlines()) == 10
