@@ -4,6 +4,7 @@ import pytest
 from bounce_parts import SENT_AT, Post
 from factories import NOW
 
+from newsletter import subscribers
 from newsletter.bounces import Threshold, control
 from newsletter.deliveries import ledger
 from newsletter.deliveries.ledger import Outcome
@@ -249,3 +250,12 @@ def test_reports_are_listed_the_newest_first_with_their_addresses(post, sessions
     assert [row.address for row in rows] == ["bora@example.org", "ari@example.org"]
     assert only.address == "bora@example.org"
     assert [row.kind for row in (rows[0].bounce, rows[1].bounce)] == ["complaint", "hard"]
+
+
+def test_what_was_reported_stands_with_the_reader(post, sessions):
+    bounce(post, "ari")
+    post.follow()
+    with sessions.read() as session:
+        (row,) = subscribers.show(session, subscribers.parse_address("ari@example.org"))["bounces"]
+
+    assert (row["kind"], row["status"], row["source"], row["action"]) == ("hard", "5.1.1", "inbox", "suppressed")

@@ -5,7 +5,7 @@ from cli_parts import installed_terminal, terminal
 
 __all__ = ["installed_terminal", "terminal"]
 
-SHOWN = {"address", "language", "zone", "since", "suppressed", "suppression", "subscriptions", "deliveries"}
+SHOWN = {"address", "language", "zone", "since", "suppressed", "suppression", "subscriptions", "deliveries", "bounces"}
 SUBSCRIPTION = {
     "newsletter",
     "status",

@@ -47,6 +47,10 @@ def counts_as_hard() -> ColumnElement[bool]:
 def look(session: Session, newest: int, *, now: datetime, limits: Limits = LIMITS) -> Wave:
     """Look back from a delivery that came back over the last recipients of issues; cheap where few of them did."""
     hard = _hard(session, newest, now)
+    if len(hard) > limits.hard_share * limits.recipients:
+        window = _window(_recipients(session, newest, now, "", limits), hard, limits)
+        if breaks(window, limits):
+            return Wave(f"{window.wrong} of the last {window.seen} recipients are said not to exist")
     by_domain = Counter(domain_of(address) for address in hard)
     fewest = int(limits.domain_hard_share * limits.domain_recipients) + 1
     domains = (domain for domain, number in by_domain.items() if number >= fewest)
@@ -55,10 +59,6 @@ def look(session: Session, newest: int, *, now: datetime, limits: Limits = LIMIT
         for domain in domains
         if breaks_for_domain(_window(_recipients(session, newest, now, domain, limits), hard, limits), limits)
     )
-    if len(hard) > limits.hard_share * limits.recipients:
-        window = _window(_recipients(session, newest, now, "", limits), hard, limits)
-        if breaks(window, limits):
-            return Wave(f"{window.wrong} of the last {window.seen} recipients are said not to exist", broken)
     return Wave(domains=broken)
 
 

@@ -33,6 +33,7 @@ _WORDS = {
     "sent_again_after_loss": "sent again after a loss",
     "worker": "by worker",
 }
+_REPORTED = {"at": "received_at", "kind": "kind", "status": "status", "reason": "reason", "action": "action"}
 _SAID = {
     "server": "the server",
     "phase": "answered at",
@@ -136,7 +137,8 @@ def show(
         say.table(("attempt", "at (UTC)", "state", "the server", "why, and its words"), lines)
     if reports:
         typer.echo("\nReported later:\n")
-        say.table(("at (UTC)", "kind", "why"), [(say.short(row["at"]), row["kind"], row["reason"]) for row in reports])
+        told = [(say.short(row["at"]), row["kind"], row["action"] or "not looked at yet", row["reason"]) for row in reports]
+        say.table(("at (UTC)", "kind", "action", "why"), told)
 
 
 def _context(session: "Session", settings: "Settings", row: "Delivery") -> dict[str, Any]:
@@ -159,8 +161,7 @@ def _context(session: "Session", settings: "Settings", row: "Delivery") -> dict[
         "worker": row.claimed_by,
         "history": _history(row, attempts.of(session, row.id)),
         "reports": [
-            {"at": report.received_at, "kind": report.kind, "status": report.status, "reason": report.reason}
-            for report in control.reports(session, row.id)
+            {name: getattr(report, column) for name, column in _REPORTED.items()} for report in control.reports(session, row.id)
         ],
     }
 

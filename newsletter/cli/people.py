@@ -134,7 +134,7 @@ def show(
             suppression = subscribers.suppression_of(session, address, wiring.policy_of(settings))
             if suppression is None:
                 raise
-            known = {"address": address.text, "subscriptions": [], "deliveries": []}
+            known = {"address": address.text, "subscriptions": [], "deliveries": [], "bounces": []}
             known |= {"suppressed": suppression.reason.value, "suppression": subscribers.show_suppression(suppression)}
     if as_json:
         say.as_json(known)
@@ -153,6 +153,9 @@ def _show(known: dict[str, Any]) -> None:
     say.table(("evidence for", "source", "words", "asked", "confirmed"), [_evidence(row) for row in known["subscriptions"]])
     typer.echo("")
     say.table(("mail", "status", "reason", "the server said", "when"), [_delivery(row) for row in known["deliveries"]])
+    if known["bounces"]:
+        typer.echo("")
+        say.table(("reported", "of mail", "by", "action", "why", "when"), [_bounce(row) for row in known["bounces"]])
 
 
 def _suppressed(suppression: dict[str, Any] | None) -> str:
@@ -178,6 +181,18 @@ def _subscription(row: dict[str, Any]) -> tuple[str, ...]:
 
 def _delivery(row: dict[str, Any]) -> tuple[str, ...]:
     return (row["kind"], row["status"], row["reason"], row["reply"][:60], row["updated_at"][:19])
+
+
+def _bounce(row: dict[str, Any]) -> tuple[object, ...]:
+    why = " ".join(word for word in (row["status"], row["reason"]) if word)[:60]
+    return (
+        row["kind"],
+        row["delivery"] or "–",
+        row["source"],
+        row["action"] or "not looked at yet",
+        why,
+        row["received_at"][:19],
+    )
 
 
 @group.command("list")

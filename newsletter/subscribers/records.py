@@ -9,7 +9,7 @@ from sqlmodel import Session, col
 
 from newsletter.errors import NotFound
 from newsletter.lifecycle import SubscriptionStatus
-from newsletter.models import Consent, Delivery, Newsletter, Subscriber, Subscription, Suppression
+from newsletter.models import Bounce, Consent, Delivery, Newsletter, Subscriber, Subscription, Suppression
 from newsletter.subscribers.addresses import Address
 
 
@@ -50,6 +50,7 @@ def show(session: Session, address: Address) -> dict[str, Any]:
         "suppression": show_suppression(suppressed) if suppressed else None,
         "subscriptions": [_show_subscription(*row) for row in rows],
         "deliveries": [_show_delivery(row) for row in _last_deliveries(session, subscriber.id)],
+        "bounces": [_show_bounce(row) for row in _last_bounces(session, subscriber.suppression_key)],
     }
 
 
@@ -100,6 +101,16 @@ def _show_delivery(row: Delivery) -> dict[str, Any]:
         "attempts": row.attempts,
         "updated_at": _iso(row.updated_at),
     }
+
+
+def _last_bounces(session: Session, key: str, limit: int = 20) -> Sequence[Bounce]:
+    wanted = select(Bounce).where(col(Bounce.suppression_key) == key).order_by(col(Bounce.received_at).desc())
+    return session.scalars(wanted.limit(limit)).all()
+
+
+def _show_bounce(row: Bounce) -> dict[str, Any]:
+    shown = {name: getattr(row, name) for name in ("status", "reason", "source", "action")}
+    return {"kind": row.kind.value, "delivery": row.delivery_id, **shown, "received_at": _iso(row.received_at)}
 
 
 def _iso(moment: datetime | None) -> str | None:
