@@ -123,11 +123,14 @@ def run(settings: Settings, *, host: str, port: int, say: Callable[[str], None])
                 "NEWSLETTER_DATA_DIR": str(settings.data_dir),
             }
             service = Service(settings.data_dir / "logs", environment)
-            start(supervisor, service, host=host, port=port)
+            inbox = [service.program("inbox", "run")] if settings.inbox.domain else []
+            start(supervisor, service, host=host, port=port, extra=inbox)
             tell(Running(os.getpid(), redis_url, reached_at(host, port)))
             say(f"Running: {settings.base_url} (listening at {host}:{port}). Logs: {service.logs}. Ctrl-C stops it.")
             if not settings.smtp.host:
                 say(f"Nobody is mailed: smtp.host is not set, and mails become files in {settings.data_dir / 'outgoing'}.")
+            if inbox:
+                say(f"Mail to {settings.inbox.domain} is taken in at {settings.inbox.host}:{settings.inbox.port}.")
             watch(supervisor, lambda death: say(str(death)))
             say("Stopping …")
 

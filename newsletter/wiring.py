@@ -11,17 +11,19 @@ import structlog
 from newsletter import db
 from newsletter.config import Settings, Signing, SmtpSettings
 from newsletter.db import Sessions
+from newsletter.errors import BrokerError
 from newsletter.tokens import Keyring, Links
 
 if TYPE_CHECKING:  # imported where they are made: commands that need none of them start quickly
     from newsletter.bounces import Terms
     from newsletter.bounces.webhooks import Hook, Hooks
     from newsletter.deliveries import Journal, Mailer, OpenWay, Pace
+    from newsletter.inbox import Office
     from newsletter.limits import Limits
     from newsletter.mail.dkim import Signer
     from newsletter.mail.smtp import Relay
     from newsletter.sources import Source
-    from newsletter.subscribers import Policy
+    from newsletter.subscribers import Address, Policy
     from newsletter.summarisers import Summariser
     from newsletter.throttle import Throttle
 
@@ -92,6 +94,36 @@ def _fetch_proof(url: str, *, our_url: str) -> bytes:
     return fetch(url, base_url=our_url, limits=bounds)
 
 
+def office_of(settings: Settings) -> "Office":
+    """Return what handling the mail that is sent to us needs."""
+    from newsletter import bounces
+    from newsletter.inbox import Border, Office
+
+    terms, throttle = bounce_terms_of(settings), throttle_of(settings)
+    return Office(
+        domain=settings.inbox.domain,
+        links=links_of(settings),
+        policy=policy_of(settings),
+        border=Border(settings.inbox.border, settings.inbox.authserv_id),
+        bounce_domain=settings.return_domain,
+        operator=settings.operator_email,
+        reports=lambda session, content, delivery_id, now: bounces.take(
+            session, content, terms, delivery_id=delivery_id, source="inbox", now=now
+        ),
+        over_limit=partial(_over_limit, throttle),
+    )
+
+
+def _over_limit(throttle: "Throttle", address: "Address") -> str:
+    """Return why a request to subscribe an address is one too many, "" if it is not; raises BrokerError if nobody counts."""
+    decision = throttle.allow("sign-up", address=address.key)
+    if decision.limit == "unreachable":
+        raise BrokerError(
+            "Nobody counts how often is asked: Redis gives no answer.", hint="Is it running, and is REDIS_URL right?"
+        )
+    return "" if decision.allowed else f"too many requests ({decision.limit})"
+
+
 def signers_of(settings: Settings) -> "Callable[[], Mapping[str, Signer]]":
     """Return what gives the signer of each domain with an active key; none where signing is left to the relay."""
     from newsletter.mail.keys import ActiveKeys
@@ -107,6 +139,7 @@ def mailer_of(settings: Settings) -> "Mailer":
         MailerSettings(
             links=links_of(settings),
             bounce_domain=settings.return_domain,
+            inbox_domain=settings.inbox.domain,
             operator_sender=settings.operator_email,
             postal_address=settings.postal_address,
             signers=signers_of(settings),

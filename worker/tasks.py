@@ -12,7 +12,7 @@ from typing import Any
 import structlog
 from celery.signals import worker_ready
 
-from newsletter import bounces, deliveries, issues, pipeline, subscribers, summaries, watch, wiring
+from newsletter import bounces, deliveries, inbox, issues, pipeline, subscribers, summaries, watch, wiring
 from newsletter.config import UnknownPolicy
 from newsletter.db import Sessions
 from newsletter.deliveries import Brakes, Journal, Mailer
@@ -202,8 +202,10 @@ def sweep() -> None:
 
 @app.task(name="purge")
 def purge() -> None:
-    """Delete the sign-ups that nobody confirmed, blank IP addresses that are no longer needed."""
+    """Delete the sign-ups that nobody confirmed, blank IP addresses that are no longer needed, forget mail to us."""
     log.info("purged", **vars(subscribers.purge(_sessions(), now=utcnow())))
+    with _sessions().begin() as session:
+        log.info("inbox_purged", **vars(inbox.purge(session, now=utcnow())))
 
 
 @contextmanager

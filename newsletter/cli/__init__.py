@@ -5,7 +5,7 @@ import sys
 import typer
 
 from newsletter import __version__
-from newsletter.cli import bounces, control, days, deliveries, dkim, issues, newsletters, people, running
+from newsletter.cli import bounces, control, days, deliveries, dkim, inbox, issues, newsletters, people, running
 from newsletter.errors import DatabaseError, NewsletterError
 
 app = typer.Typer(
@@ -27,6 +27,7 @@ control.register(app)
 people.register(app)
 dkim.register(app)
 bounces.register(app)
+inbox.register(app)
 
 
 def _show_version(wanted: bool) -> None:

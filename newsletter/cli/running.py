@@ -173,9 +173,9 @@ def mailbox(
         uvicorn.run(create_mailbox_app(box), host=host, port=port, access_log=False, log_level="warning")
 
 
-def health(part: Annotated[Literal["web", "worker", "beat"], typer.Argument(help="Which of the processes.")]) -> None:
+def health(part: Annotated[Literal["web", "worker", "beat", "inbox"], typer.Argument(help="Which of the processes.")]) -> None:
     """Tell whether a process is well: exit code 0 if it is, else 1 and why."""
-    checks = {"web": _web_is_well, "worker": _worker_is_well, "beat": _beat_is_well}
+    checks = {"web": _web_is_well, "worker": _worker_is_well, "beat": _beat_is_well, "inbox": _inbox_is_well}
     checks[part]()
     typer.echo(f"{part} is well.")
 
@@ -221,3 +221,21 @@ def _beat_is_well() -> None:
     with Redis.from_url(_answering_broker(say.settings().broker), socket_timeout=5) as client:
         if not client.exists("newsletter:beat::lock"):
             raise NewsletterError("No clock ticks.", hint="Is `newsletter up`, or `newsletter beat`, running?")
+
+
+def _inbox_is_well() -> None:
+    import socket
+
+    from newsletter import local
+
+    given = say.settings().inbox
+    host = local.reached_at(given.host, given.port).rpartition(":")[0].strip("[]")
+    try:
+        with socket.create_connection((host, given.port), timeout=5) as connection:
+            greeting = connection.recv(3)
+    except OSError as error:
+        raise NewsletterError(
+            f"{host}:{given.port}: {error}.", hint="Is `newsletter up`, or `newsletter inbox run`, running?"
+        ) from None
+    if greeting != b"220":
+        raise NewsletterError(f"{host}:{given.port}: it greets with {greeting!r}.", hint="Are there too many connections?")

@@ -6,10 +6,12 @@ minute looks for what was left, by a crash or by a database that was away.
 
 import asyncio
 import logging
+import signal
 import ssl
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 from threading import Event, Thread
 from typing import Any, AnyStr
 
@@ -187,6 +189,22 @@ class _Full(asyncio.Protocol):
         transport.close()
 
 
+async def run(  # noqa: PLR0913 -- as `serve`
+    sessions: Sessions,
+    office: Office,
+    door: Door,
+    *,
+    clock: Callable[[], datetime],
+    listening: Callable[[int], None],
+    wake: Callable[[], None],
+) -> None:
+    """Serve until SIGTERM or Ctrl-C."""
+    stopping = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stopping.set)
+    await serve(sessions, office, door, clock=clock, listening=listening, stopping=stopping, wake=wake)
+
+
 async def serve(  # noqa: PLR0913 -- what it needs, and how it is watched
     sessions: Sessions,
     office: Office,
@@ -195,8 +213,11 @@ async def serve(  # noqa: PLR0913 -- what it needs, and how it is watched
     clock: Callable[[], datetime],
     listening: Callable[[int], None],
     stopping: asyncio.Event,
+    wake: Callable[[], None] = lambda: None,
 ) -> None:
     """Take mail in and handle it until `stopping` is set; tell `listening` the port. Raises OSError where that is taken.
+
+    `wake` is called when what was handled may have put mail into the outbox.
 
     What is being said when it stops is cut off: a mail that was not answered comes again.
     """
@@ -205,7 +226,9 @@ async def serve(  # noqa: PLR0913 -- what it needs, and how it is watched
     arrived, end = Event(), Event()
     hands, open_ = Hands(sessions, office, clock, arrived), set[asyncio.BaseTransport]()
     server = await loop.create_server(lambda: _connection(hands, door, open_), door.host, door.port)
-    handler = Thread(target=_handle, args=(sessions, office, clock, arrived, end), name="inbox-handler")
+    handler = Thread(
+        target=_handle, args=(partial(handling.sweep, sessions, office), clock, wake, arrived, end), name="inbox-handler"
+    )
     handler.start()
     try:
         listening(server.sockets[0].getsockname()[1])
@@ -238,12 +261,15 @@ def _connection(hands: Hands, door: Door, open_: set[asyncio.BaseTransport]) -> 
     return protocol
 
 
-def _handle(sessions: Sessions, office: Office, clock: Callable[[], datetime], arrived: Event, end: Event) -> None:
+def _handle(
+    sweep: Callable[..., int], clock: Callable[[], datetime], wake: Callable[[], None], arrived: Event, end: Event
+) -> None:
     """Handle what comes, and every minute what was left, until `end` is set."""
     while not end.is_set():
         arrived.clear()
         try:
-            handling.sweep(sessions, office, now=clock())
+            if sweep(now=clock()):
+                wake()
         except Exception as error:  # noqa: BLE001 -- the database is away, or worse: the mail waits for the next sweep
             log.warning("inbox_waits", error=type(error).__name__)
         arrived.wait(SWEEP_EVERY)
