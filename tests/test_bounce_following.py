@@ -1,3 +1,4 @@
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
 import pytest
@@ -259,3 +260,14 @@ def test_what_was_reported_stands_with_the_reader(post, sessions):
         (row,) = subscribers.show(session, subscribers.parse_address("ari@example.org"))["bounces"]
 
     assert (row["kind"], row["status"], row["source"], row["action"]) == ("hard", "5.1.1", "inbox", "suppressed")
+
+
+def test_two_workers_at_once_follow_each_report_once(post, make):
+    for number in range(12):
+        bounce(post, f"reader{number}")
+
+    with ThreadPoolExecutor(2) as threads:
+        done = [each.result() for each in [threads.submit(post.follow) for _ in range(2)]]
+
+    assert sum(each.looked_at for each in done) == 12
+    assert len(make.all(Suppression)) == 12

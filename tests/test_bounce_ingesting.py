@@ -3,8 +3,9 @@ from datetime import timedelta
 import pytest
 from bounce_parts import DOMAIN, SENT_AT, Post, header
 from bounce_samples import arf, dsn, failed, notice
-from factories import LINKS, NOW
+from factories import LINKS, NOW, POLICY
 
+from newsletter import subscribers
 from newsletter.lifecycle import DeliveryStatus
 from newsletter.models import Alarm, Bounce, BounceKind, Delivery
 from newsletter.tokens import Keyring, Links
@@ -166,3 +167,22 @@ def test_a_refusal_of_us_is_an_alarm_and_no_readers_bounce(post, make):
 
 def test_a_mail_that_reports_nothing_is_said_to(post):
     assert "ignored" in post.take(notice("Thank you for your mail.", subject="Hello", sender="chan@example.org"))
+
+
+def test_a_report_about_somebody_who_was_erased_is_not_kept(post, make, sessions):
+    mail = post.mail()
+    with sessions.begin() as session:
+        subscribers.erase(session, subscribers.parse_address(mail.address), POLICY, now=NOW)
+
+    assert post.take(post.bounced(mail)) == "ignored: the mail was no reader's"
+    assert make.all(Bounce) == []
+
+
+def test_nothing_of_an_address_is_logged(post, capsys):
+    mail = post.mail()
+    post.take(post.bounced(mail, recipient="bora@example.org"), delivery_id=mail.id)
+    post.take(dsn(failed("5.1.1", "no such user", recipient=mail.address), original="Subject: x\n"))
+
+    said = "".join(capsys.readouterr())
+    assert "report_ignored" in said
+    assert "@" not in said

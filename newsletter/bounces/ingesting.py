@@ -77,8 +77,10 @@ def record(  # noqa: PLR0913 -- as `take`
     if step is Step.NOTHING:
         return "nothing: " + (report.reason or "it reports no failure")
     why = rules.why_ignored(report, _subject(found), now=now)
-    if step is Step.ALARM:
-        return _say_ignored(why, delivery, origin) if why else _alarm(session, report, delivery, now=now)
+    if step is Step.ALARM and not why:
+        return _alarm(session, report, delivery, now=now)
+    if step is Step.ALARM or delivery.subscriber_id is None:  # of an erased person nothing is kept that may quote them
+        return _say_ignored(why, delivery, origin)
     key = following.key_of(delivery.address, terms.secret)
     why = why or ("" if key else "the mail's address is gone") or ("still being tried" if step is Step.WAIT else "")
     row = _row(report, found, origin, now=now) | {"suppression_key": key, "action": f"ignored: {why}" if why else ""}
