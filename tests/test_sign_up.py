@@ -120,6 +120,17 @@ def test_a_form_on_another_site_subscribes_nobody_without_a_press_on_ours(site, 
     assert fields_of(shown)["email"] == [ARI]
 
 
+@pytest.mark.parametrize(("site_of_the_form", "status"), [("cross-site", 403), ("same-origin", 200), ("none", 200), ("", 200)])
+def test_no_other_form_is_sent_from_another_site(site, visit, site_of_the_form, status):
+    sign_up(visit)
+
+    answer = visit.post(site.confirm_path(), headers={"Sec-Fetch-Site": site_of_the_form} if site_of_the_form else {})
+
+    assert answer.status_code == status
+    assert (site.subscription().status is SubscriptionStatus.ACTIVE) == (status == 200)
+    assert visit.get(site.confirm_path(), headers={"Sec-Fetch-Site": "cross-site"}).status_code == 200  # a link in webmail
+
+
 @pytest.mark.parametrize("cadences", [["daily"], ["daily", "weekly"]])
 def test_the_form_that_we_give_away_leads_to_one_more_press(site, visit, cadences):
     newsletter = site.add("nonmun", title="오늘의 논문", language="ko", cadences=cadences)

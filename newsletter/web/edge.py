@@ -7,7 +7,7 @@ from http import HTTPStatus
 
 import structlog
 from fastapi import Request
-from fastapi.responses import Response
+from fastapi.responses import PlainTextResponse, Response
 from starlette.datastructures import MutableHeaders
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -31,6 +31,7 @@ ISSUE_POLICY = (
 )
 TOKEN_HEADERS = {"Cache-Control": "no-store", "X-Robots-Tag": "noindex, nofollow"}
 TOKEN_PATHS = ("/c/", "/u/", "/p/", "/a/", "/me/")
+OPEN_PATHS = ("/subscribe", "/u/", "/hooks/")  # what forms of other sites, mail programs and providers send to
 QUIET_ROUTES = ("/healthz", "/readyz")  # asked every few seconds
 CLIENT_LEFT = 499  # as nginx logs it
 
@@ -56,6 +57,10 @@ class Edge:
             _log(scope, outgoing.status, outgoing.last_sent - started)
 
     async def _answer(self, scope: Scope, receive: Receive, outgoing: "_Outgoing") -> None:
+        if _is_foreign(scope):
+            refused = PlainTextResponse("This form can only be sent from its own page.\n", HTTPStatus.FORBIDDEN)
+            await refused(scope, receive, outgoing)
+            return
         try:
             await self._app(scope, receive, outgoing)
         except ClientDisconnect:
@@ -86,6 +91,15 @@ class _Outgoing:
             headers.update(self._forced)
         await self._send(message)
         self.last_sent = time.perf_counter()
+
+
+def _is_foreign(scope: Scope) -> bool:
+    """Say whether another site makes a visitor's browser send something to us (Fetch Metadata), where that is for none to do.
+
+    We know nobody by a cookie, so nothing is done in a visitor's name; but their IP address would be counted for it.
+    """
+    sent_by = next((value for name, value in scope["headers"] if name == b"sec-fetch-site"), b"")
+    return sent_by == b"cross-site" and scope["method"] not in {"GET", "HEAD"} and not scope["path"].startswith(OPEN_PATHS)
 
 
 def _route(scope: Scope) -> str:
