@@ -7,6 +7,8 @@ from factories import DAY, NOW, listing
 from fakes import Outbox
 
 from newsletter import issues
+from newsletter.deliveries import control
+from newsletter.deliveries.control import Decision
 from newsletter.errors import BadInput, Conflict, NotFound
 from newsletter.issues import records
 from newsletter.lifecycle import DeliveryStatus, IssueStatus
@@ -92,6 +94,24 @@ def test_an_issue_is_not_sent_while_anything_is_open(sessions, make, newsletter,
         session.get(Delivery, 1).status = status
 
     assert _finish(sessions) == 0
+
+
+@pytest.mark.parametrize("database_kind", ["postgres"])  # on SQLite one writes after the other
+def test_an_issue_is_not_called_sent_while_it_is_being_sent_again(sessions, make, newsletter):
+    issue = make.issue(newsletter, IssueStatus.PUBLISHED)
+    with sessions.begin() as session:
+        session.get(Delivery, 1).status = DeliveryStatus.FAILED
+    with sessions.read() as session:
+        failed = control.unreached(session, issue.id)
+    finishing = Thread(target=_finish, args=(sessions,))
+
+    with sessions.begin() as session:
+        assert control.resend(session, issue.id, failed, Decision("root"), now=LATER) == 1
+        finishing.start()
+        finishing.join(1)
+    finishing.join()
+
+    assert make.again(issue).status is IssueStatus.PUBLISHED
 
 
 def test_an_issue_nobody_wants_is_sent_at_once(sessions, make):

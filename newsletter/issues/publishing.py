@@ -76,9 +76,14 @@ def cancel(session: Session, issue_id: int, *, reason: str, now: datetime) -> Is
 
 
 def finish(session: Session, *, now: datetime) -> int:
-    """Call published issues sent when no delivery of theirs is left to end; return how many that were."""
+    """Call published issues sent when no delivery of theirs is left to end; return how many that were.
+
+    One that somebody is at work on is left for the next time: what is being queued for it is not to be seen yet.
+    """
+    published = select(col(Issue.id)).where(col(Issue.status) == IssueStatus.PUBLISHED)
+    ids = session.scalars(published.with_for_update(key_share=True, skip_locked=True)).all()
     left = exists().where(col(Delivery.issue_id) == col(Issue.id), col(Delivery.status).not_in(ENDED))
-    done = update(Issue).where(col(Issue.status) == IssueStatus.PUBLISHED, ~left)
+    done = update(Issue).where(col(Issue.id).in_(ids), ~left)
     new = {"status": advance_issue(IssueStatus.PUBLISHED, IssueEvent.FINISH), "finished_at": now}
     return int(session.connection().execute(done.values(new).execution_options(synchronize_session=False)).rowcount)
 
