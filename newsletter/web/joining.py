@@ -133,17 +133,16 @@ class _Joining:
         filled = _filled(sent, offered, bad_email=address is None)
         if address is None or filled.is_wrong:
             return self._form(filled, language, HTTPStatus.UNPROCESSABLE_ENTITY)
-        if age is None and not is_program:
+        thanks = self._pages.redirect("/check-your-inbox", language)
+        if is_program:
+            return thanks
+        if age is None:
             return self._form(replace(filled, stamp="", once_more=True), language)
-        if not is_program and not self._services.sign_up.takes_mail(address.domain):
+        if not self._services.sign_up.takes_mail(address.domain):
             return self._form(replace(filled, no_mail=True), language, HTTPStatus.UNPROCESSABLE_ENTITY)
-        if not is_program and decision.allowed:
+        if decision.allowed:
             self._ask(_asked(address, filled, offered, language, ip_of(request)))
-        return self._thanks(language)
-
-    def _thanks(self, language: str) -> Response:
-        """Answer as always: also to programs, and for addresses that have been asked for too often."""
-        return self._services.then_wake(self._pages.redirect("/check-your-inbox", language))
+        return self._services.then_wake(thanks)  # whether there is a mail or not: it takes time, too
 
     def _ask(self, asked: subscribers.Request) -> None:
         with self._services.sessions.begin() as session:
