@@ -9,7 +9,7 @@ from fastapi.responses import Response
 from starlette.exceptions import HTTPException
 
 from newsletter.errors import BadInput, BadToken, Conflict, LinkExpired, NewsletterError, NotFound
-from newsletter.web import archive, hooks, joining, leaving, machine, preferences
+from newsletter.web import archive, changing, finding, hooks, joining, leaving, machine, mine, preferences, privacy
 from newsletter.web.edge import Edge
 from newsletter.web.pages import Pages, language_of
 from newsletter.web.services import Services
@@ -32,7 +32,7 @@ def create_app(services: Services) -> FastAPI:
     faults = _Faults(pages)
     # Without a redirect to the path with or without its slash: it would be built from the Host header.
     app = FastAPI(title="Newsletter", docs_url=None, redoc_url=None, openapi_url=None, redirect_slashes=False)
-    for feature in (joining, leaving, preferences, archive, hooks, machine):
+    for feature in (joining, leaving, finding, preferences, changing, mine, privacy, archive, hooks, machine):
         app.include_router(feature.routes(services, pages), include_in_schema=False)
     for error in _SHOWN:
         app.add_exception_handler(error, faults.ours)

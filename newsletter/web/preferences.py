@@ -1,4 +1,4 @@
-"""A reader's preferences: shown, saved, and led to by a link in a mail."""
+"""A reader's preferences: shown and saved."""
 
 from collections.abc import Sequence
 from datetime import date
@@ -24,7 +24,7 @@ from newsletter.web.services import Services, ip_of
 
 
 def routes(services: Services, pages: Pages) -> APIRouter:
-    """Return the page behind a preferences link, and the page that such a link is asked for at."""
+    """Return the page behind a preferences link."""
     chosen = _Preferences(services, pages)
     router = APIRouter()
     router.add_api_route("/p/{token}", chosen.look, methods=LOOK)
