@@ -127,3 +127,17 @@ def test_what_is_larger_than_the_server_takes_fails_and_only_the_first_costs_a_c
     assert {(row.reason, row.reply_enhanced) for row in rows} == {("the message is too big", "5.3.4")}
     assert all("bytes is larger than the server takes (1000)" in row.reply_text for row in rows)
     assert sorted(row.reply_phase for row in rows) == ["data"] + ["mail"] * 5
+
+
+@pytest.mark.parametrize("database_kind", ["sqlite"])  # a mail server sees no difference
+def test_a_size_that_was_only_guessed_fails_nobody(sessions, make):
+    newsletter = make.newsletter()
+    for number in range(3):
+        make.delivery(f"reader{number}", newsletter_id=newsletter.id)
+
+    with FaultyServer({"MAIL": ["", "552 5.3.4 too big"]}).running() as server:  # the second, announced by the first
+        report = send_over(sessions, server.port)
+
+    sizes = [command.partition(" SIZE=")[2] for command in server.commands if command.startswith("MAIL")]
+    assert (report.sent, report.failed, statuses(make)) == (3, 0, {"sent": 3})
+    assert [int(size) for size in sizes[2:]] == [len(content) for content in server.contents[1:]]

@@ -24,7 +24,7 @@ from newsletter.deliveries.books import PERSONS_EVERY, Books, Exchanged, Wanted
 from newsletter.deliveries.journal import Journal, JournalFull
 from newsletter.deliveries.ledger import LEASES, Claimed, Leases, Outcome
 from newsletter.deliveries.mailer import Mailer
-from newsletter.deliveries.outcomes import outcome_of, verdict_of
+from newsletter.deliveries.outcomes import blames_our_guess, outcome_of, verdict_of
 from newsletter.deliveries.ways import OpenWay, Way
 from newsletter.errors import NewsletterError, RelayUnavailable, Reply
 from newsletter.lifecycle import DeliveryEvent
@@ -145,6 +145,9 @@ class Engine:
     def ended(self, parcel: Parcel, answer: Answer) -> None:
         """Take the answer for a delivery: into the journal if it had begun, and onto the list for the ledger."""
         taken = self._taken[parcel.id]
+        if blames_our_guess(parcel, answer):  # the next time it is asked with what it is
+            self._distrusted.add(_group(taken.row))
+            answer = Answer(Kind.RETURNED, answer.reply)
         if taken.begun:
             self.journal.ended(parcel.id, answer.reply)
             if answer.kind is Kind.REFUSED and not answer.reply.code:  # our own finding, and it cost the connection

@@ -4,10 +4,16 @@ from newsletter.deliveries.ledger import Outcome
 from newsletter.deliveries.verdicts import ACCEPTED, LOST, Verdict, judge
 from newsletter.errors import Reply
 from newsletter.lifecycle import DeliveryEvent
-from newsletter.mail.smtp import Answer, Kind
+from newsletter.mail.smtp import Answer, Kind, Parcel
 
 RETURNED = Verdict(DeliveryEvent.GIVE_BACK, "")
 _KNOWN = {Kind.ACCEPTED: ACCEPTED, Kind.RETURNED: RETURNED, Kind.LOST: LOST}
+
+
+def blames_our_guess(parcel: Parcel, answer: Answer) -> bool:
+    """Return whether a server refused at MAIL a message whose size was announced by that of others of its kind."""
+    was_guessed = bool(parcel.about) and not parcel.size
+    return was_guessed and answer.kind is Kind.REFUSED and answer.reply.phase == "mail" and bool(answer.reply.code)
 
 
 def verdict_of(answer: Answer, *, attempts: int) -> Verdict:
