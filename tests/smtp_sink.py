@@ -31,6 +31,7 @@ class Sink:
     port: int = 0
     delay: float = 0.0
     most: int = 10_000  # connections at once; one more is sent away
+    dead: frozenset[str] = frozenset()  # addresses that are not there
     open: int = 0
     taken: list[Taken] = field(default_factory=list)
     on_message: Callable[["Sink"], None] = lambda _: None  # called before the answer goes out
@@ -77,6 +78,9 @@ class _Conversation(socketserver.StreamRequestHandler):
             verb, _, rest = line.decode().strip().partition(" ")
             if verb == "RCPT":
                 recipient = rest.partition("<")[2].partition(">")[0]
+                if recipient in sink.dead:
+                    self._say("550 5.1.1 no such user")
+                    continue
             if verb == "DATA":
                 self._say("354 go on")
                 sink.take(recipient, self._content())

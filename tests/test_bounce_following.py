@@ -11,7 +11,7 @@ from newsletter.deliveries import ledger
 from newsletter.deliveries.ledger import Outcome
 from newsletter.errors import Reply
 from newsletter.lifecycle import DeliveryEvent, DeliveryStatus, IssueStatus
-from newsletter.models import Alarm, Bounce, Lane, Suppression
+from newsletter.models import Alarm, Bounce, Lane, Subscriber, Suppression
 
 DAY = timedelta(days=1)
 FULL = ("4.2.2", "452 4.2.2 mailbox full")
@@ -271,3 +271,15 @@ def test_two_workers_at_once_follow_each_report_once(post, make):
 
     assert sum(each.looked_at for each in done) == 12
     assert len(make.all(Suppression)) == 12
+
+
+def test_a_complaint_about_a_mail_to_an_old_address_ends_what_its_person_has_now(post, make, sessions):
+    mail = post.mail()
+    with sessions.begin() as session:
+        person = session.get_one(Subscriber, mail.subscriber_id)
+        person.address = person.address_key = "new@example.org"
+        person.suppression_key = "of the new address"
+    post.take(post.complaint(mail))
+
+    assert post.status() == "unsubscribed"
+    assert [row.suppression_key for row in make.all(Suppression)] != ["of the new address"]

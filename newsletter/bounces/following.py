@@ -67,8 +67,23 @@ class _Case:
         return self.delivery.address if self.delivery else ""
 
 
-def key_of(address: str, secret: bytes) -> str:
-    """Return the keyed hash that an address is suppressed by, "" for an address that was blanked."""
+def keys_of(session: Session, mails: Collection[Delivery], secret: bytes) -> dict[int, str]:
+    """Return by which keyed hash the address of each mail is suppressed; "" for one that is no reader's, or was blanked.
+
+    As a rule it is the one that its reader is known by; the address may be another by now.
+    """
+    readers = {mail.subscriber_id for mail in mails if mail.subscriber_id is not None}
+    rows = session.scalars(select(Subscriber).where(col(Subscriber.id).in_(readers)))
+    known = {row.id: (row.address.casefold(), row.suppression_key) for row in rows}
+    keys = {}
+    for mail in mails:
+        address, key = known.get(mail.subscriber_id or 0, ("", ""))
+        same = address == mail.address.casefold()
+        keys[mail.id] = key if same or not address else _key_of(mail.address, secret)
+    return keys
+
+
+def _key_of(address: str, secret: bytes) -> str:
     if "@" not in address:
         return ""
     try:
@@ -129,9 +144,11 @@ def _cases(session: Session, secret: bytes, only: Collection[int] | None) -> lis
     numbers = {row.delivery_id for row in rows if row.delivery_id is not None}
     mails = {mail.id: mail for mail in session.scalars(select(Delivery).where(col(Delivery.id).in_(numbers)))}
     cases = [_Case(row, mails.get(row.delivery_id or 0)) for row in rows]
+    fresh = {case.delivery.id: case.delivery for case in cases if case.delivery and not case.bounce.suppression_key}
+    keys = keys_of(session, fresh.values(), secret)
     for case in cases:
-        if not case.bounce.suppression_key and case.delivery is not None and case.delivery.subscriber_id is not None:
-            case.bounce.suppression_key = key_of(case.address, secret)
+        if not case.bounce.suppression_key and case.delivery is not None:
+            case.bounce.suppression_key = keys[case.delivery.id]
     confirmed = dict(session.execute(_confirmed(_keys(cases))).all())
     for case in cases:
         case.confirmed_at = confirmed.get(case.bounce.suppression_key)

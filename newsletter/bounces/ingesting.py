@@ -81,7 +81,7 @@ def record(  # noqa: PLR0913 -- as `take`
         return _alarm(session, report, delivery, now=now)
     if step is Step.ALARM or delivery.subscriber_id is None:  # of an erased person nothing is kept that may quote them
         return _say_ignored(why, delivery, origin)
-    key = following.key_of(delivery.address, terms.secret)
+    key = following.keys_of(session, [delivery], terms.secret)[delivery.id]
     why = why or ("" if key else "the mail's address is gone") or ("still being tried" if step is Step.WAIT else "")
     row = _row(report, found, origin, now=now) | {"suppression_key": key, "action": f"ignored: {why}" if why else ""}
     is_new = bool(db.insert_new(session, Bounce, [row]))

@@ -14,7 +14,7 @@ import typer
 from sqlalchemy import func, select
 from sqlmodel import col
 
-from newsletter import deliveries, issues, newsletters, papers, pipeline, schedule, wiring
+from newsletter import bounces, deliveries, issues, newsletters, papers, pipeline, schedule, wiring
 from newsletter.cli import say
 from newsletter.config import Settings, UnknownPolicy
 from newsletter.db import Sessions
@@ -204,9 +204,12 @@ def send(work: Work) -> None:
         )
     with work.sessions.begin() as session:
         issues.finish(session, now=utcnow())
+    followed = bounces.follow_all(work.sessions, wiring.bounce_terms_of(settings), now=utcnow())
     typer.echo(
         f"Sent {total.sent}, failed {total.failed}, put off {total.deferred}, unknown {total.unknown}, skipped {total.skipped}."
     )
+    if followed.suppressed:
+        typer.echo(f"Suppressed {followed.suppressed} addresses that came back: newsletter bounces list")
     if total.relay_away:
         raise NewsletterError(
             f"The mail server is away: {total.relay_away}", hint="What is left goes out with the next `newsletter send`."
