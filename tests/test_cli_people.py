@@ -21,7 +21,7 @@ SUBSCRIPTION = {
     "unsubscribed_by",
     "consent",
 }
-CONSENT = {"source", "wording", "wording_version", "requested_at", "requested_ip", "confirmed_at", "confirmed_ip"}
+CONSENT = {"source", "wording", "wording_version", "language", "requested_at", "requested_ip", "confirmed_at", "confirmed_ip"}
 DELIVERY = {"kind", "status", "reason", "reply", "server", "attempts", "updated_at"}
 
 

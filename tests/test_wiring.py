@@ -8,7 +8,7 @@ from redis import Redis
 from worker_parts import broker
 
 from newsletter import wiring
-from newsletter.config import Settings, SmtpSettings
+from newsletter.config import Settings, SignUpSettings, SmtpSettings
 from newsletter.deliveries import Mailer
 from newsletter.errors import DatabaseError, SettingsError
 from newsletter.sources.huggingface import HuggingFace
@@ -57,6 +57,15 @@ def test_a_rotated_key_leaves_the_suppressions_findable(settings):
     )
 
     assert after.secret == before.secret.split()[-1]
+
+
+def test_what_anybody_can_ask_for_is_limited_as_the_settings_say(settings, broker):
+    given = settings(redis_url=broker, sign_up=SignUpSettings(per_ip=1, per_network=0))
+
+    with closing(wiring.throttle_of(given)) as throttle:
+        found = [throttle.allow("sign-up", ip="192.0.2.7").limit.value for _ in range(2)]
+
+    assert found == ["", "ip"]
 
 
 def test_a_database_without_tables_is_refused(settings, database_url):

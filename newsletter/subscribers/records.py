@@ -77,6 +77,7 @@ def _show_subscription(subscription: Subscription, newsletter: Newsletter, conse
             "source": consent.source,
             "wording": consent.wording,
             "wording_version": consent.wording_version,
+            "language": consent.language,
             "requested_at": _iso(consent.requested_at),
             "requested_ip": consent.requested_ip,
             "confirmed_at": _iso(consent.confirmed_at),
