@@ -1,18 +1,25 @@
 """Mails to us, invented, and what handles them in tests."""
 
+import asyncio
+from contextlib import contextmanager
 from dataclasses import replace
+from datetime import UTC, datetime
 from ipaddress import ip_network
+from threading import Thread
 
 from factories import LINKS, NOW, POLICY
 
 from newsletter import inbox
-from newsletter.inbox import Border, Incoming, Office
-from newsletter.models import InboundMail
+from newsletter.inbox import Border, Incoming, Office, server
+from newsletter.inbox.server import Door
+from newsletter.local import until
+from newsletter.models import InboundMail, InboundStatus
 
 DOMAIN = "news.example.net"
 BORDER = Border((ip_network("192.0.2.0/24"),), "mx.example.net")
 OFFICE = Office(DOMAIN, LINKS, POLICY, border=BORDER, operator="operator@example.com")
 PEER = "192.0.2.25"
+DOOR = Door("127.0.0.1", 0, 200_000, "mx.news.example.net")
 PASSED = "mx.example.net; dkim=pass header.d=example.org; dmarc=pass (p=none) header.from=example.org"
 
 
@@ -49,3 +56,27 @@ def office(**changes):
 def mails(make):
     """Return all mail to us, in the order it came."""
     return make.all(InboundMail)
+
+
+def handled(make):
+    """Wait until no mail to us waits any more, and say whether that is so."""
+    return until(lambda: all(row.status is not InboundStatus.RECEIVED for row in mails(make)), patience=20)
+
+
+@contextmanager
+def running(sessions, door=DOOR, office=OFFICE):
+    """Give the port of a server that runs in a thread of its own."""
+    loop, ports = asyncio.new_event_loop(), []
+    stopping = asyncio.Event()
+    serving = server.serve(sessions, office, door, clock=lambda: datetime.now(UTC), listening=ports.append, stopping=stopping)
+    thread = Thread(target=lambda: loop.run_until_complete(serving))
+    thread.start()
+    try:
+        assert until(lambda: ports or not thread.is_alive())
+        yield ports[0]
+    finally:
+        loop.call_soon_threadsafe(stopping.set)
+        thread.join()
+        loop.run_until_complete(loop.shutdown_asyncgens())
+        loop.run_until_complete(loop.shutdown_default_executor())
+        loop.close()

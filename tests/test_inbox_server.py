@@ -1,26 +1,20 @@
-import asyncio
 import smtplib
 import socket
 import ssl
-from contextlib import contextmanager
 from dataclasses import replace
-from datetime import UTC, datetime
 from ipaddress import ip_network
-from threading import Thread
 
 import pytest
-from inbox_parts import DOMAIN, OFFICE, letter, mails
+from inbox_parts import DOMAIN, DOOR, OFFICE, handled, letter, mails, running
 from smtp_certificates import make_certificate
 
 from newsletter import db
 from newsletter.db import Sessions
-from newsletter.inbox import Border, server
-from newsletter.inbox.server import Door
+from newsletter.inbox import Border
 from newsletter.lifecycle import SubscriptionStatus
 from newsletter.local import until
 from newsletter.models import InboundStatus
 
-DOOR = Door("127.0.0.1", 0, 200_000, "mx.news.example.net")
 READER = "ari@example.org"
 
 
@@ -38,25 +32,6 @@ class Lmtp(smtplib.LMTP):
         return taken, [self.getreply()[0] for code in taken if code == 250]
 
 
-@contextmanager
-def running(sessions, door=DOOR, office=OFFICE):
-    """Give the port of a server that runs in a thread of its own."""
-    loop, ports = asyncio.new_event_loop(), []
-    stopping = asyncio.Event()
-    serving = server.serve(sessions, office, door, clock=lambda: datetime.now(UTC), listening=ports.append, stopping=stopping)
-    thread = Thread(target=lambda: loop.run_until_complete(serving))
-    thread.start()
-    try:
-        assert until(lambda: ports or not thread.is_alive())
-        yield ports[0]
-    finally:
-        loop.call_soon_threadsafe(stopping.set)
-        thread.join()
-        loop.run_until_complete(loop.shutdown_asyncgens())
-        loop.run_until_complete(loop.shutdown_default_executor())
-        loop.close()
-
-
 @pytest.fixture
 def daily(make):
     """Return a newsletter."""
@@ -69,10 +44,6 @@ def client(sessions, daily):
     with running(sessions) as port, smtplib.SMTP("127.0.0.1", port) as connection:
         connection.ehlo()
         yield connection
-
-
-def handled(make):
-    return until(lambda: all(row.status is not InboundStatus.RECEIVED for row in mails(make)), patience=20)
 
 
 def test_a_mail_is_kept_and_handled(client, make):
