@@ -77,16 +77,18 @@ def _stale_requests(before: datetime) -> tuple[ColumnElement[bool], ...]:
 
 def _forget_the_unknown(sessions: Sessions, before: datetime, batch: int) -> int:
     """Delete subscribers in batches, each locked before it is looked at again: somebody may sign up at this moment."""
-    forgotten = 0
+    forgotten = after = 0
     while True:
         with sessions.begin() as session:
-            some = select(col(Subscriber.id)).where(_unknown(before)).limit(batch).with_for_update(skip_locked=True)
-            locked = col(Subscriber.id).in_(list(session.scalars(some)))
-            ids = list(session.scalars(select(col(Subscriber.id)).where(locked, _unknown(before))))
+            some = select(col(Subscriber.id)).where(col(Subscriber.id) > after, _unknown(before)).order_by(col(Subscriber.id))
+            locked = list(session.scalars(some.limit(batch).with_for_update(skip_locked=True)))
+            still = select(col(Subscriber.id)).where(col(Subscriber.id).in_(locked), _unknown(before))
+            ids = list(session.scalars(still))
             _blank_mails(session, ids)
             forgotten += _delete(session, Subscriber, col(Subscriber.id).in_(ids))
-        if len(ids) < batch:
+        if len(locked) < batch:
             return forgotten
+        after = locked[-1]
 
 
 def _unknown(before: datetime) -> ColumnElement[bool]:
