@@ -1,13 +1,14 @@
 from datetime import date, timedelta
 
 import pytest
-from factories import LINKS
+from factories import DAY, LINKS
 from fixtures_servers import KINDS
 from web_parts import ARI, Site
 
 from newsletter.lifecycle import SubscriptionStatus
-from newsletter.models import Cadence, Subscriber, Subscription
+from newsletter.models import Cadence, Delivery, Subscriber, Subscription
 from newsletter.subscribers.topics import category
+from newsletter.throttle import Decision, Limit
 
 A_WEEK = timedelta(days=7)
 MANY = (
@@ -233,3 +234,42 @@ def test_nobody_changes_another_readers_choice_by_its_name(site, make, visit, pa
     visit.post(path, data=form(cadence_papers="weekly"))
 
     assert make.again(bora).cadence is Cadence.DAILY
+
+
+@pytest.mark.parametrize("database_kind", KINDS)
+def test_a_paused_reader_gets_nothing_before_the_day_and_begins_again_by_themselves(site, make, visit, path):
+    visit.post(path, data=form(pause_papers=(site.now + timedelta(days=2)).date().isoformat()))
+
+    came = {}
+    for number in range(4):
+        issue = site.publish(DAY + timedelta(days=number), numbers=(number + 1,))
+        came[number] = [mail.address for mail in make.all(Delivery, issue_id=issue.id)]
+        site.now += timedelta(days=1)
+
+    assert came == {0: [], 1: [], 2: [ARI], 3: [ARI]}
+
+
+def test_another_newsletter_is_not_asked_for_without_end(site, visit, path):
+    for _ in range(5):
+        visit.post(path, data=form(receive=["papers", "daily-papers"]))
+
+    assert site.kinds() == ["confirm"] * 3
+
+
+def test_leaving_needs_nobody_who_counts_and_joining_does(make, site, visit, path):
+    site.throttle = Closed()
+
+    answer = site.visitor().post(path, data=form(receive="daily-papers"))
+
+    assert answer.status_code == 503
+    assert site.subscription().status is SubscriptionStatus.UNSUBSCRIBED
+    assert len(make.all(Subscription)) == 1
+
+
+class Closed:
+    """A throttle without its Redis."""
+
+    def allow(self, kind, **who):
+        """Allow nothing."""
+        del kind, who
+        return Decision(allowed=False, retry_after=60, limit=Limit.UNREACHABLE)
