@@ -5,7 +5,8 @@ from bounce_parts import DOMAIN, SENT_AT, Post, header
 from bounce_samples import arf, dsn, failed, notice
 from factories import LINKS, NOW, POLICY
 
-from newsletter import subscribers
+from newsletter import bounces, subscribers
+from newsletter.bounces.reading import Kind, Original, Report
 from newsletter.lifecycle import DeliveryStatus
 from newsletter.models import Alarm, Bounce, BounceKind, Delivery
 from newsletter.tokens import Keyring, Links
@@ -186,3 +187,15 @@ def test_nothing_of_an_address_is_logged(post, capsys):
     said = "".join(capsys.readouterr())
     assert "report_ignored" in said
     assert "@" not in said
+
+
+@pytest.mark.parametrize("about_us", [True, False])
+def test_words_that_a_database_refuses_are_mended(post, make, sessions, about_us):
+    mail = post.mail()
+    original = Original(message_ids=(LINKS.message_id(mail.id, "example.org"),))
+    kind = Kind.NONE if about_us else Kind.HARD
+    report = Report(kind, "", "5.1.\ud800\0", "a\0b\udfff\nc", about_us=about_us, action="failed", original=original)
+    with sessions.begin() as session:
+        bounces.take_reports(session, [report], post.terms, bounces.Origin("ses", "m\ud800\0"), now=NOW)
+
+    assert [row.reason for row in make.all(Bounce)] + [row.detail for row in make.all(Alarm)] == ["ab? c"]

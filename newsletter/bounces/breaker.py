@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import ColumnElement, exists, func, not_, or_, select
 from sqlmodel import Session, col
 
+from newsletter.deliveries.brakes import domain_of
 from newsletter.deliveries.verdicts import LIMITS, Limits, Window, breaks, breaks_for_domain
 from newsletter.lifecycle import DeliveryStatus
 from newsletter.models import Bounce, BounceKind, Delivery
@@ -33,15 +34,9 @@ class Wave:
         return self.everybody or (f"many of {domain} are said not to exist" if domain in self.domains else "")
 
 
-def domain_of(address: str) -> str:
-    """Return the domain of an address, in lower case."""
-    return address.rpartition("@")[2].lower()
-
-
-def counts_as_hard() -> ColumnElement[bool]:
-    """Say which rows tell of an address that does not exist: neither those that were ignored nor those that were dropped."""
-    passed_over = or_(col(Bounce.action).startswith("ignored"), col(Bounce.action).startswith("dropped"))
-    return (col(Bounce.kind) == BounceKind.HARD) & not_(passed_over)
+def counts() -> ColumnElement[bool]:
+    """Say which reports count: neither those that were ignored nor those that the operator dropped."""
+    return not_(or_(col(Bounce.action).startswith("ignored"), col(Bounce.action).startswith("dropped")))
 
 
 def look(session: Session, newest: int, *, now: datetime, limits: Limits = LIMITS) -> Wave:
@@ -64,7 +59,7 @@ def look(session: Session, newest: int, *, now: datetime, limits: Limits = LIMIT
 
 def _hard(session: Session, newest: int, now: datetime) -> set[str]:
     """Return the addresses, in lower case, that are said not to exist."""
-    reported = exists().where(col(Bounce.delivery_id) == col(Delivery.id), counts_as_hard())
+    reported = exists().where(col(Bounce.delivery_id) == col(Delivery.id), col(Bounce.kind) == BounceKind.HARD, counts())
     rows = select(func.lower(col(Delivery.address))).where(*_lately(newest, now), reported)
     return set(session.scalars(rows))
 

@@ -8,8 +8,8 @@ from datetime import datetime
 from sqlalchemy import Select, select, update
 from sqlmodel import Session, col
 
-from newsletter.bounces.breaker import domain_of
 from newsletter.bounces.following import HELD, alarm_held, suppress, suppression
+from newsletter.deliveries.brakes import domain_of
 from newsletter.models import Bounce, BounceKind, Delivery
 
 

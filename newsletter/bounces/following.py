@@ -9,7 +9,7 @@ from dataclasses import astuple, dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Select, func, not_, or_, select, text, update
+from sqlalchemy import Select, func, or_, select, text, update
 from sqlmodel import Session, col
 
 from newsletter import alarms, db
@@ -195,7 +195,6 @@ def _counts(session: Session, kind: BounceKind, keys: Collection[str], *, since:
     session.flush()  # the keys of what was refused at once
     confirmed = _confirmed(keys).subquery("confirmed")
     key, confirmed_at = confirmed.c
-    passed_over = or_(col(Bounce.action).startswith("ignored"), col(Bounce.action).startswith("dropped"))
     rows = (
         select(col(Bounce.suppression_key), func.count(func.distinct(col(Bounce.delivery_id))))
         .outerjoin(confirmed, key == col(Bounce.suppression_key))
@@ -204,7 +203,7 @@ def _counts(session: Session, kind: BounceKind, keys: Collection[str], *, since:
             col(Bounce.kind) == kind,
             col(Bounce.received_at) > since,
             or_(confirmed_at.is_(None), col(Bounce.received_at) > confirmed_at),
-            not_(passed_over),
+            breaker.counts(),
         )
         .group_by(col(Bounce.suppression_key))
     )

@@ -17,6 +17,7 @@ from newsletter.alarms import Cause
 from newsletter.bounces import following, naming, rules
 from newsletter.bounces.reading import Report, read
 from newsletter.bounces.rules import Step, Subject, Terms
+from newsletter.deliveries.brakes import domain_of
 from newsletter.models import Bounce, Delivery
 from newsletter.text import one_line
 
@@ -127,13 +128,18 @@ def _row(report: Report, found: naming.Found, origin: Origin, *, now: datetime) 
     return {
         "delivery_id": delivery.id,
         "kind": report.kind.value,
-        "status": one_line(report.status)[:20],
-        "reason": one_line(f"{forwarded}{report.reason}")[:_REASON_LIMIT],
+        "status": _storable(report.status)[:20],
+        "reason": _storable(f"{forwarded}{report.reason}"),
         "reader": report.reader,
         "source": origin.source,
         "report_key": f"{origin.source}:{_digest(report, delivery, origin)}",
         "received_at": now,
     }
+
+
+def _storable(words: str) -> str:
+    """Return what servers said as any database takes it: neither NUL nor half a character is."""
+    return one_line(words.encode("utf-8", "replace").decode("utf-8"))[:_REASON_LIMIT]
 
 
 def _digest(report: Report, delivery: Delivery, origin: Origin) -> str:
@@ -145,11 +151,11 @@ def _digest(report: Report, delivery: Delivery, origin: Origin) -> str:
 
 def _alarm(session: Session, report: Report, delivery: Delivery, *, now: datetime) -> str:
     """Tell the operator that a domain refuses our mail because of us: once for each domain and code."""
-    domain = delivery.address.rpartition("@")[2].lower()
+    domain, status = domain_of(delivery.address), _storable(report.status)[:20]
     cause = Cause(
-        f"bounces:us:{domain}:{report.status}",
-        f"{domain} sends our mail back because of us ({report.status or 'no code'})",
-        one_line(report.reason)[:_REASON_LIMIT],
+        f"bounces:us:{domain}:{status}",
+        f"{domain} sends our mail back because of us ({status or 'no code'})",
+        _storable(report.reason),
     )
     alarms.raise_alarm(session, cause, now=now)
     return "about us: the operator is told"
