@@ -9,7 +9,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import lru_cache, partial
-from typing import Any
 
 import structlog
 from sqlalchemy import select
@@ -17,6 +16,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlmodel import Session, col
 
 from newsletter import schedule
+from newsletter.deliveries.kinds import email_of
 from newsletter.deliveries.ledger import Claimed
 from newsletter.errors import NewsletterError, NotFound
 from newsletter.mail import compose, emails
@@ -25,7 +25,7 @@ from newsletter.mail.dkim import Signer
 from newsletter.mail.headers import ListInfo, wire_address
 from newsletter.mail.render import Piece, Rendered, render
 from newsletter.mail.transports import OutgoingMessage
-from newsletter.models import Cadence, DeliveryKind, InboundMail, Issue, IssuePiece, Newsletter
+from newsletter.models import DeliveryKind, InboundMail, Issue, IssuePiece, Newsletter
 from newsletter.tokens import Links
 
 log = structlog.get_logger()
@@ -107,7 +107,8 @@ class Mailer:
             newsletters = session.scalars(select(Newsletter))  # a handful
             self._publishers = {row.id: _publisher(row, self._settings.links) for row in newsletters}
             self._signers, self._loaded_at = self._settings.signers(), time.monotonic()
-        self._letters = _load_letters(session, {row.values[LETTER] for row in batch if row.kind is DeliveryKind.FORWARD})
+        letters = {row.values.get(LETTER, 0) for row in batch if row.kind is DeliveryKind.FORWARD}
+        self._letters = _load_letters(session, letters)
         issues = {number for number in map(_issue_of, batch) if number is not None}
         self._make_room(issues)
         if issues <= set(self._issues):
@@ -139,7 +140,7 @@ class Mailer:
             slots = self._digest_slots(row, publisher, issue)
         else:
             publication = replace(publisher.publication, language=row.language or publisher.publication.language)
-            email = _EMAILS[row.kind](publication, row.values)
+            email = email_of(row.kind, publication, row.values)
             subject, prepared = _prepared(email)
             selection, slots = None, self._slots(row)
         headers = self._headers(row, publisher, subject, slots, now=now)
@@ -173,7 +174,7 @@ class Mailer:
         return issue
 
     def _letter(self, row: Claimed) -> bytes:
-        letter = self._letters.get(row.values[LETTER])
+        letter = self._letters.get(row.values.get(LETTER, 0))
         if letter is None:
             raise NotFound("The letter that was to be passed on is gone.")
         return letter
@@ -325,76 +326,3 @@ def select_within_budget(html: Sequence[Piece], budget: int = HTML_BUDGET) -> Se
 def _prepared(email: emails.Email) -> tuple[str, Prepared]:
     rendered = render(email)
     return rendered.subject, compose.prepare(rendered)
-
-
-def _confirm(publication: emails.Publication, values: Mapping[str, Any]) -> emails.Email:
-    del values
-    return emails.ConfirmEmail(publication)
-
-
-def _welcome(publication: emails.Publication, values: Mapping[str, Any]) -> emails.Email:
-    return emails.WelcomeEmail(
-        publication,
-        cadence=values.get("cadence", Cadence.DAILY.value),  # a row that was queued before it told
-        send_hour=values["send_hour"],
-        zone=values["zone"],
-        latest_url=values["latest_url"],
-        latest_title=values["latest_title"],
-    )
-
-
-def _goodbye(publication: emails.Publication, values: Mapping[str, Any]) -> emails.Email:
-    del values
-    return emails.GoodbyeEmail(publication)
-
-
-def _already(publication: emails.Publication, values: Mapping[str, Any]) -> emails.Email:
-    del values
-    return emails.AlreadySubscribedEmail(publication)
-
-
-def _preferences(publication: emails.Publication, values: Mapping[str, Any]) -> emails.Email:
-    del values
-    return emails.PreferencesEmail(publication)
-
-
-def _my_data(publication: emails.Publication, values: Mapping[str, Any]) -> emails.Email:
-    del values
-    return emails.MyDataEmail(publication)
-
-
-def _change_of_address(publication: emails.Publication, values: Mapping[str, Any]) -> emails.Email:
-    del values
-    return emails.ChangeOfAddressEmail(publication)
-
-
-def _new_address(publication: emails.Publication, values: Mapping[str, Any]) -> emails.Email:
-    return emails.NewAddressEmail(publication, known="change_id" not in values)
-
-
-def _help(publication: emails.Publication, values: Mapping[str, Any]) -> emails.Email:
-    return emails.HelpEmail(publication, domain=values["domain"], leaving=values["leaving"])
-
-
-def _forward(publication: emails.Publication, values: Mapping[str, Any]) -> emails.Email:
-    return emails.ForwardEmail(publication, proven=values["proven"])
-
-
-def _alarm(publication: emails.Publication, values: Mapping[str, Any]) -> emails.Email:
-    del values
-    return emails.AlarmEmail(publication)
-
-
-_EMAILS: dict[DeliveryKind, Callable[[emails.Publication, Mapping[str, Any]], emails.Email]] = {
-    DeliveryKind.CONFIRM: _confirm,
-    DeliveryKind.WELCOME: _welcome,
-    DeliveryKind.GOODBYE: _goodbye,
-    DeliveryKind.ALREADY_SUBSCRIBED: _already,
-    DeliveryKind.PREFERENCES: _preferences,
-    DeliveryKind.MY_DATA: _my_data,
-    DeliveryKind.CHANGE_OF_ADDRESS: _change_of_address,
-    DeliveryKind.NEW_ADDRESS: _new_address,
-    DeliveryKind.HELP: _help,
-    DeliveryKind.FORWARD: _forward,
-    DeliveryKind.ALARM: _alarm,
-}
