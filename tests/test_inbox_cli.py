@@ -111,7 +111,8 @@ def test_letters_are_forgotten_when_they_have_arrived_and_all_mail_after_a_month
         for number in (1, 2, 3):
             row = inbox.find(session, number)
             row.status, row.handled_at = InboundStatus.FORWARDED, NOW - timedelta(days=31 if number == 3 else 1)
-            mail = Mail(kind=DeliveryKind.FORWARD, dedupe_key=f"forward:{number}", address="editor@example.com")
+            values = {"reply_to": "ari@example.org"}
+            mail = Mail(kind=DeliveryKind.FORWARD, dedupe_key=f"forward:{number}", address="editor@example.com", values=values)
             enqueue(session, mail, now=NOW)
     with make.sessions.begin() as session:
         session.get_one(Delivery, 1).status = DeliveryStatus.SENT
@@ -119,6 +120,7 @@ def test_letters_are_forgotten_when_they_have_arrived_and_all_mail_after_a_month
         purged = inbox.purge(session, now=NOW)
 
     assert (purged.letters, purged.rows) == (1, 1)
+    assert [row.values for row in make.all(Delivery)] == [{}, values, values]
     assert [(row.id, row.content is None) for row in mails(make)] == [(1, True), (2, False), (4, False)]
 
 

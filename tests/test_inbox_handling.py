@@ -3,7 +3,7 @@ from email import message_from_bytes, policy
 from threading import Thread
 
 import pytest
-from factories import LINKS, NOW, mailer
+from factories import LINKS, NOW, POLICY, mailer
 from inbox_parts import DOMAIN, OFFICE, PASSED, come, letter, mails, office
 from sqlalchemy.exc import OperationalError
 
@@ -11,7 +11,7 @@ from newsletter import inbox, subscribers
 from newsletter.deliveries import ledger
 from newsletter.errors import BrokerError
 from newsletter.inbox import QUARANTINE, Incoming
-from newsletter.lifecycle import SubscriptionStatus
+from newsletter.lifecycle import DeliveryStatus, SubscriptionStatus
 from newsletter.models import Alarm, Consent, Delivery, DeliveryKind, InboundStatus, Lane, Subscriber, Suppression
 from newsletter.subscribers import parse_address
 
@@ -350,3 +350,15 @@ def test_a_person_who_confirms_what_they_asked_by_mail_is_a_reader(sessions, mak
         shown = subscribers.show(session, parse_address("ari@example.org"))
 
     assert shown["subscriptions"][0]["consent"]["source"] == "mail"
+
+
+def test_of_the_erased_no_letter_remains_and_none_is_passed_on(sessions, make, daily):
+    come(sessions, letter(subject="My secret"), sender="bounces@mail.example.org")
+    come(sessions, letter(name="bora", subject="Hello"), sender="bora@example.org")
+    with sessions.begin() as session:
+        subscribers.erase(session, parse_address("Ari@example.org"), POLICY, now=NOW)
+
+    assert [row.sender for row in mails(make)] == ["bora@example.org"]
+    first, second = make.all(Delivery)
+    assert (first.status, first.values) == (DeliveryStatus.SKIPPED, {})
+    assert second.values["reply_to"] == "bora@example.org"

@@ -4,14 +4,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import ColumnElement, String, cast, delete, exists, literal, select, update
+from sqlalchemy import ColumnElement, String, cast, delete, exists, literal, or_, select, update
 from sqlmodel import Session, col
 
 from newsletter.alarms import close
 from newsletter.errors import Conflict, NotFound
 from newsletter.inbox.handling import QUARANTINE
 from newsletter.lifecycle import DeliveryStatus
-from newsletter.models import Delivery, InboundMail, InboundStatus
+from newsletter.models import Delivery, DeliveryKind, InboundMail, InboundStatus
 
 KEPT = timedelta(days=30)  # after it was handled
 _HINT = "`newsletter inbox list` shows the numbers."
@@ -79,13 +79,19 @@ def _close_alarm(session: Session, *, now: datetime) -> None:
 
 
 def purge(session: Session, *, now: datetime) -> Purged:
-    """Forget letters that have reached their person, and all of a mail 30 days after it was handled."""
+    """Forget letters that have reached their person, and all of a mail 30 days after it was handled.
+
+    What passed a letter on keeps nothing of its writer.
+    """
     key = literal("forward:") + cast(col(InboundMail.id), String)
     arrived = exists().where(col(Delivery.dedupe_key) == key, col(Delivery.status) == DeliveryStatus.SENT)
     forwarded = col(InboundMail.status) == InboundStatus.FORWARDED
     letters = _letters(session, forwarded, col(InboundMail.content).is_not(None), arrived)
     old = delete(InboundMail).where(col(InboundMail.handled_at) < now - KEPT).execution_options(synchronize_session=False)
     rows = int(session.connection().execute(old).rowcount)
+    over = or_(col(Delivery.status) == DeliveryStatus.SENT, col(Delivery.created_at) < now - KEPT)
+    passed_on = update(Delivery).where(col(Delivery.kind) == DeliveryKind.FORWARD, over).values(values={})
+    session.execute(passed_on.execution_options(synchronize_session=False))
     _close_alarm(session, now=now)
     return Purged(letters, rows)
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, String, case, cast, delete, func, literal, or_, select, update
+from sqlalchemy import ColumnElement, String, and_, case, cast, delete, func, literal, or_, select, update
 from sqlmodel import Session, col
 
 from newsletter import db
@@ -15,6 +15,7 @@ from newsletter.models import (
     Bounce,
     Consent,
     Delivery,
+    DeliveryKind,
     InboundMail,
     Subscriber,
     Subscription,
@@ -46,8 +47,8 @@ def erase(session: Session, address: Address, policy: Policy, *, now: datetime) 
     key = suppression_key(policy.secret, address.key)
     subscriber = session.scalars(select(Subscriber).where(col(Subscriber.address_key) == address.key).with_for_update()).first()
     subscriber_id = subscriber.id if subscriber else None
-    stopped, blanked = _blank_deliveries(session, _theirs(address, subscriber_id), now=now)
     letters = _forget_letters(session, address)
+    stopped, blanked = _blank_deliveries(session, _theirs(address, subscriber_id), now=now)
     session.execute(delete(AddressChange).where(col(AddressChange.new_address_key) == address.key))
     subscriptions = _forget_person(session, subscriber_id) if subscriber_id is not None else 0
     _suppress(session, key, now=now)
@@ -55,8 +56,14 @@ def erase(session: Session, address: Address, policy: Policy, *, now: datetime) 
 
 
 def _theirs(address: Address, subscriber_id: int | None) -> ColumnElement[bool]:
-    named = func.lower(col(Delivery.address)).in_((address.text.lower(), address.key))
+    named = or_(func.lower(col(Delivery.address)).in_((address.text.lower(), address.key)), _passes_on(address))
     return or_(col(Delivery.subscriber_id) == subscriber_id, named) if subscriber_id is not None else named
+
+
+def _passes_on(address: Address) -> ColumnElement[bool]:
+    """Say which mails pass on a letter of theirs: an answer to it would go to them."""
+    writer = func.lower(col(Delivery.values)["reply_to"].as_string())
+    return and_(col(Delivery.kind) == DeliveryKind.FORWARD, writer.in_((address.text.lower(), address.key)))
 
 
 def _blank_deliveries(session: Session, theirs: ColumnElement[bool], *, now: datetime) -> tuple[int, int]:
@@ -94,7 +101,9 @@ def _forget_reports(session: Session, deliveries: ColumnElement[bool]) -> None:
 
 def _forget_letters(session: Session, address: Address) -> int:
     """Delete what they wrote to us."""
-    theirs = func.lower(col(InboundMail.sender)).in_((address.text.lower(), address.key))
+    sent_by_them = func.lower(col(InboundMail.sender)).in_((address.text.lower(), address.key))
+    passed_on = select(col(Delivery.dedupe_key)).where(_passes_on(address))
+    theirs = or_(sent_by_them, (literal("forward:") + cast(col(InboundMail.id), String)).in_(passed_on))
     gone = delete(InboundMail).where(theirs).execution_options(synchronize_session=False)
     return int(session.connection().execute(gone).rowcount)
 
