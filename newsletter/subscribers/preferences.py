@@ -7,6 +7,7 @@ from datetime import date, datetime, timedelta
 from sqlalchemy import case, exists, func, select
 from sqlmodel import Session, col
 
+from newsletter import i18n
 from newsletter.deliveries import Mail, enqueue
 from newsletter.errors import BadToken
 from newsletter.lifecycle import SubscriptionStatus
@@ -167,7 +168,8 @@ def send_link(session: Session, address: Address, *, now: datetime) -> bool:
     row = session.scalars(select(Subscriber).where(col(Subscriber.address_key) == address.key)).one_or_none()
     if row is None or not may_mail(session, row, DeliveryKind.PREFERENCES, now=now):
         return False
-    return mail_person(session, row, DeliveryKind.PREFERENCES, now=now)
+    values = {"slots": {"requested_at": i18n.moment(now, row.language)}}
+    return mail_person(session, row, DeliveryKind.PREFERENCES, now=now, values=values)
 
 
 def may_mail(session: Session, subscriber: Subscriber, kind: DeliveryKind, *, now: datetime) -> bool:
@@ -179,7 +181,7 @@ def may_mail(session: Session, subscriber: Subscriber, kind: DeliveryKind, *, no
 
 
 def mail_person(
-    session: Session, subscriber: Subscriber, kind: DeliveryKind, *, now: datetime, values: Mapping[str, object] | None = None
+    session: Session, subscriber: Subscriber, kind: DeliveryKind, *, now: datetime, values: Mapping[str, object]
 ) -> bool:
     """Queue a mail to a person as such, from a newsletter of theirs; False where there is no newsletter at all."""
     newsletter_id = sender_of(session, subscriber.id)
@@ -192,7 +194,7 @@ def mail_person(
         newsletter_id=newsletter_id,
         subscriber_id=subscriber.id,
         language=subscriber.language,
-        values=values or {},
+        values=values,
     )
     return enqueue(session, mail, now=now)
 
