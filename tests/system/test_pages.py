@@ -30,7 +30,8 @@ def site(make):
     """Serve a site with two newsletters and an archive on loopback."""
     listener = socket.create_server(("127.0.0.1", 0))
     site = Site(make, Links(f"http://127.0.0.1:{listener.getsockname()[1]}", LINKS.keyring))
-    site.add("nonmun", title="오늘의 논문", language="ko", description="매일 아침, 어제 나온 인공지능 논문을 세 줄로 읽습니다.")
+    words = "매일 아침, 어제 나온 인공지능 논문을 세 줄로 읽습니다."
+    site.add("nonmun", title="오늘의 논문", language="ko", description=words, cadences=["daily", "weekly"])
     for back in range(3):
         site.publish(DAY - timedelta(days=back), numbers=(3 * back + 1, 3 * back + 2, 3 * back + 3))
     web = uvicorn.Server(uvicorn.Config(create_app(site.services()), log_level="error", lifespan="off", ws="none"))
