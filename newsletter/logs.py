@@ -5,7 +5,7 @@ import sys
 
 import structlog
 from structlog.stdlib import ProcessorFormatter
-from structlog.typing import Processor
+from structlog.typing import EventDict, Processor
 
 
 class _StandardError:
@@ -31,6 +31,7 @@ def configure(*, level: str, as_json: bool) -> None:
     """
     render = structlog.processors.JSONRenderer() if as_json else structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
     chain: list[Processor] = [
+        _without_arguments,
         structlog.contextvars.merge_contextvars,
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
@@ -44,6 +45,14 @@ def configure(*, level: str, as_json: bool) -> None:
         cache_logger_on_first_use=False,  # whoever configures again, a test or a forked child, is heard by all
     )
     _hear_libraries(max(lowest, logging.WARNING), chain, render)
+
+
+def _without_arguments(_logger: object, _method: str, event: EventDict) -> EventDict:
+    """Leave out what a call that is tried again was given: deliveries in hand are among it, with their addresses."""
+    if event.get("event") == "stamina.retry_scheduled":
+        event.pop("args", None)
+        event.pop("kwargs", None)
+    return event
 
 
 def _hear_libraries(level: int, chain: list[Processor], render: Processor) -> None:

@@ -6,6 +6,7 @@ import re
 from urllib.parse import urlsplit
 
 import pytest
+import stamina
 import structlog
 from installation import BASE_URL, eventually
 from redis import Redis
@@ -120,3 +121,19 @@ def _logs_as_before():
     structlog.reset_defaults()
     yield
     structlog.reset_defaults()
+
+
+def test_what_is_tried_again_is_named_without_what_it_was_given(capfd):
+    logs.configure(level="INFO", as_json=True)
+
+    @stamina.retry(on=ValueError, attempts=2, wait_initial=0, wait_jitter=0)
+    def tell(*given, **more):
+        raise ValueError("the database is away")
+
+    with pytest.raises(ValueError, match="away"):
+        tell(CANARY, address=CANARY)
+
+    said = capfd.readouterr().err
+    assert "stamina.retry_scheduled" in said
+    assert "the database is away" in said
+    assert CANARY not in said
