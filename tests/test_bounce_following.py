@@ -5,7 +5,7 @@ import pytest
 from bounce_parts import SENT_AT, Post
 from factories import NOW
 
-from newsletter import subscribers
+from newsletter import bounces, overview, subscribers
 from newsletter.bounces import Threshold, control
 from newsletter.deliveries import ledger
 from newsletter.deliveries.ledger import Outcome
@@ -283,3 +283,18 @@ def test_a_complaint_about_a_mail_to_an_old_address_ends_what_its_person_has_now
 
     assert post.status() == "unsubscribed"
     assert [row.suppression_key for row in make.all(Suppression)] != ["of the new address"]
+
+
+def test_alarms_about_bounces_tell_what_to_do_and_end_when_it_has_been_calm(post, make, sessions, issue):
+    wave(post, issue, gone=11, domain="example.net")
+    post.follow()
+    complain(post, issue, complaints=2, sent=2)
+    post.take(post.bounced(post.mail("chan"), "5.7.1", "550 5.7.1 blocked because of spam"))
+    with sessions.read() as session:
+        needs = {need.do.partition(" 2024")[0] for need in overview.look(session, now=NOW).needs}
+    slug = make.again(post.newsletter).slug
+    assert needs >= {"newsletter bounces apply", "newsletter bounces list", f"newsletter issues show {slug}"}
+
+    bounces.follow_all(sessions, post.terms, now=NOW + 8 * DAY)
+
+    assert [row.cause for row in make.all(Alarm) if row.closed_at is None] == ["bounces:held"]
