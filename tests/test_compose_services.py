@@ -36,6 +36,8 @@ def environment(services, databases, valkey_url, tmp_path):
         "PYTHONPATH": str(ROOT),
         "C_FORCE_ROOT": "1",
         "NEWSLETTER_WEB_PORT": str(free_port()),
+        "NEWSLETTER_INBOX__DOMAIN": "news.example.com",
+        "NEWSLETTER_INBOX__PORT": str(free_port()),
     }
     databases.drop(here["DATABASE_URL"])
 
@@ -73,7 +75,7 @@ def test_every_service_runs_is_healthy_and_stops_when_asked(services, environmen
     )
     assert migrate.returncode == 0, migrate.stderr
     running = {}
-    for name in ("web", "worker", "beat", "mailbox"):
+    for name in ("web", "worker", "beat", "inbox", "mailbox"):
         words = local(["newsletter", *services[name]["command"]], ports)
         running[name] = spawn(Program(name, words, tmp_path / f"{name}.log", environment=environment))
     try:
