@@ -1,5 +1,6 @@
 from datetime import timedelta
 
+import inbox_parts
 import pytest
 from bounce_parts import DOMAIN, SENT_AT, Post, header
 from bounce_samples import arf, dsn, failed, notice
@@ -199,3 +200,21 @@ def test_words_that_a_database_refuses_are_mended(post, make, sessions, about_us
         bounces.take_reports(session, [report], post.terms, bounces.Origin("ses", "m\ud800\0"), now=NOW)
 
     assert [row.reason for row in make.all(Bounce)] + [row.detail for row in make.all(Alarm)] == ["ab? c"]
+
+
+def test_mail_that_comes_back_to_the_inbox_is_taken(post, make, sessions):
+    mail, told = post.mail(), post.mail("bora")
+
+    def reports(session, content, delivery_id, now):
+        return bounces.take(session, content, post.terms, delivery_id=delivery_id, now=now)
+
+    office = inbox_parts.office(reports=reports)
+    back = LINKS.return_path(mail.id, inbox_parts.DOMAIN)
+
+    row = inbox_parts.come(sessions, post.bounced(mail), to=back, sender="", office=office)
+    other = inbox_parts.come(sessions, post.complaint(told), to="abuse", sender="feedback@example.net", office=office)
+    post.follow()
+
+    assert (row.purpose, row.reason) == ("bounce", "hard: counted")
+    assert (other.purpose, other.reason) == ("report", "complaint: suppressed")
+    assert post.suppressed() == [("bora", "complaint"), ("ari", "bounce")]
