@@ -189,6 +189,7 @@ def test_a_change_of_somebody_who_is_gone_is_unknown(sessions, make, ari):
 
     with pytest.raises(BadToken):
         agree(sessions, new=True)
+    assert {(mail.status, mail.address) for mail in make.all(Delivery)} == {(DeliveryStatus.SKIPPED, "")}
 
 
 def test_both_mails_hide_the_addresses_and_hold_the_link_of_their_own_end(sessions, make, ari):

@@ -80,6 +80,10 @@ class Site:
         """Return the path of the link that ends the first subscription."""
         return self._path(self.links.unsubscribe(self.subscription().id))
 
+    def preferences_path(self) -> str:
+        """Return the path of the link to the preferences of the first subscriber."""
+        return self._path(self.links.preferences(self.subscription().subscriber_id))
+
     def _path(self, link: str) -> str:
         assert link.startswith(self.links.base_url)
         return link.removeprefix(self.links.base_url)

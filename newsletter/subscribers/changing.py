@@ -27,6 +27,7 @@ from newsletter.subscribers.preferences import is_suppressed, person, sender_of
 from newsletter.tokens import suppression_key
 
 AGREE_WITHIN = timedelta(hours=72)
+NEW_END = "new-address:"  # with the change's id the dedupe key of the mail to the new end
 CHANGES_A_DAY = 3  # that a reader may ask for, and that an address may be asked by
 
 
@@ -121,7 +122,7 @@ def _mail_new_end(session: Session, subscriber: Subscriber, change: AddressChang
     language = known.language if known else subscriber.language
     mail = Mail(
         kind=DeliveryKind.NEW_ADDRESS,
-        dedupe_key=f"new-address:{change.id}",
+        dedupe_key=f"{NEW_END}{change.id}",
         address=known.address if known else change.new_address,
         newsletter_id=sender_of(session, known.id if known else subscriber.id),
         subscriber_id=known.id if known else None,

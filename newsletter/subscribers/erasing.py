@@ -23,6 +23,7 @@ from newsletter.models import (
     SuppressionReason,
 )
 from newsletter.subscribers.addresses import Address
+from newsletter.subscribers.changing import NEW_END
 from newsletter.subscribers.joining import Policy
 from newsletter.tokens import suppression_key
 
@@ -48,7 +49,8 @@ def erase(session: Session, address: Address, policy: Policy, *, now: datetime) 
     subscriber = session.scalars(select(Subscriber).where(col(Subscriber.address_key) == address.key).with_for_update()).first()
     subscriber_id = subscriber.id if subscriber else None
     letters = _forget_letters(session, address)
-    stopped, blanked = _blank_deliveries(session, _theirs(address, subscriber_id), now=now)
+    theirs = or_(_theirs(address, subscriber_id), col(Delivery.dedupe_key).in_(_questions(session, subscriber_id)))
+    stopped, blanked = _blank_deliveries(session, theirs, now=now)
     session.execute(delete(AddressChange).where(col(AddressChange.new_address_key) == address.key))
     subscriptions = _forget_person(session, subscriber_id) if subscriber_id is not None else 0
     _suppress(session, key, now=now)
@@ -64,6 +66,12 @@ def _passes_on(address: Address) -> ColumnElement[bool]:
     """Say which mails pass on a letter of theirs: an answer to it would go to them."""
     writer = func.lower(col(Delivery.values)["reply_to"].as_string())
     return and_(col(Delivery.kind) == DeliveryKind.FORWARD, writer.in_((address.text.lower(), address.key)))
+
+
+def _questions(session: Session, subscriber_id: int | None) -> list[str]:
+    """Return the keys of the mails that ask a new address whether it is theirs: these name no subscriber."""
+    changes = select(col(AddressChange.id)).where(col(AddressChange.subscriber_id) == subscriber_id)
+    return [f"{NEW_END}{number}" for number in session.scalars(changes)]
 
 
 def _blank_deliveries(session: Session, theirs: ColumnElement[bool], *, now: datetime) -> tuple[int, int]:
