@@ -130,6 +130,41 @@ def test_who_was_missed_is_reached_by_publishing_again(sessions, make, newslette
     assert make.again(issue).status is IssueStatus.PUBLISHED
 
 
+def _publish_late(sessions, now):
+    with sessions.begin() as session:
+        return issues.publish_late(session, now=now)
+
+
+def test_who_was_confirming_while_an_issue_was_published_gets_it(sessions, make, newsletter):
+    issue = make.issue(newsletter)
+    _publish(sessions, issue)
+    _drain(sessions)
+    _finish(sessions)
+    make.reader("bora", newsletter, confirmed_at=NOW - timedelta(seconds=1))
+    make.reader("caro", newsletter, confirmed_at=NOW + timedelta(seconds=1))
+
+    assert [_publish_late(sessions, NOW + timedelta(minutes=at)) for at in (1, 2)] == [1, 0]
+    assert make.again(issue).status is IssueStatus.PUBLISHED
+    assert sorted(row.address.partition("@")[0] for row in make.all(Delivery)) == ["ari", "bora"]
+
+
+def test_late_confirmations_are_looked_for_just_after_publishing_alone(sessions, make, newsletter):
+    issue = make.issue(newsletter)
+    _publish(sessions, issue)
+    make.reader("bora", newsletter, confirmed_at=NOW)
+
+    assert _publish_late(sessions, NOW + timedelta(minutes=6)) == 0
+
+
+def test_a_cancelled_issue_is_published_to_nobody_late(sessions, make, newsletter):
+    issue = make.issue(newsletter)
+    _publish(sessions, issue)
+    _cancel(sessions, issue)
+    make.reader("bora", newsletter, confirmed_at=NOW)
+
+    assert _publish_late(sessions, NOW + timedelta(minutes=1)) == 0
+
+
 def test_a_cancelled_issue_is_not_sent_and_its_papers_are_free(sessions, make, newsletter):
     issue = make.issue(newsletter, IssueStatus.PUBLISHED)
 

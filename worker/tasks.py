@@ -189,15 +189,16 @@ def sweep() -> None:
     with _sessions().begin() as session:
         hold, late_news = settings.unknown_policy is UnknownPolicy.HOLD, timedelta(minutes=settings.resend_after_minutes)
         found = deliveries.recover(session, hold_unknown=hold, late_news=late_news, now=now)
+        late = issues.publish_late(session, now=now)
         finished = issues.finish(session, now=now)
         pipeline.mark(session, "sweep", now=now)
         watch.review(session, now=now)
         watch.review_sign_ups(session, least=settings.sign_up.confirmed_share, now=now)
         alarmed = pipeline.mail_alarms(session, settings.operator_email, now=now)
-    if alarmed:
+    if alarmed or late:
         drain.delay()
-    if any(vars(found).values()) or finished:
-        log.info("swept", finished_issues=finished, **vars(found))
+    if any(vars(found).values()) or finished or late:
+        log.info("swept", finished_issues=finished, confirmed_late=late, **vars(found))
 
 
 @app.task(name="purge")

@@ -77,24 +77,28 @@ _EMPTY: dict[str, Any] = {
 }
 
 
-def fan_out(session: Session, issue: Issue, *, now: datetime) -> int:
+def fan_out(session: Session, issue: Issue, *, confirmed_since: datetime | None = None, now: datetime) -> int:
     """Queue the digest of a published issue for every subscriber who has not got it, and return how many that were.
 
-    One INSERT … SELECT over subscriptions and due times; the dedupe key makes it repeatable. It is repeated at once for
-    whoever changed zone or hour between the reckoning of due times and the insertion. The newsletter is to be locked: two
-    issues that are fanned out at once would not see whose day the other takes.
+    `confirmed_since` narrows it to those who confirmed then or later. One INSERT … SELECT over subscriptions and due times;
+    the dedupe key makes it repeatable. It is repeated at once for whoever changed zone or hour between the reckoning of due
+    times and the insertion. The newsletter is to be locked: two issues that are fanned out at once would not see whose day
+    the other takes.
     """
     before = due.earlier(session, issue)
-    pairs = _readers(issue).with_only_columns(due.zone_of(), due.hour_of()).distinct()
+    readers = _readers(issue)
+    if confirmed_since is not None:
+        readers = readers.where(col(Subscription.confirmed_at) >= confirmed_since)
+    pairs = readers.with_only_columns(due.zone_of(), due.hour_of()).distinct()
     due.add_due_times(session, issue, pairs, before)
-    queued = _insert_digests(session, issue, before, now=now)
+    queued = _insert_digests(session, issue, readers, before, now=now)
     while due.add_due_times(session, issue, pairs, before):
-        queued += _insert_digests(session, issue, before, now=now)
+        queued += _insert_digests(session, issue, readers, before, now=now)
     return queued
 
 
-def _insert_digests(session: Session, issue: Issue, before: Earlier, *, now: datetime) -> int:
-    chosen = _readers(issue).with_only_columns(
+def _insert_digests(session: Session, issue: Issue, owed: Select[Any], before: Earlier, *, now: datetime) -> int:
+    chosen = owed.with_only_columns(
         col(Subscription.id),
         col(Subscription.subscriber_id),
         col(Subscriber.address),

@@ -2,7 +2,7 @@
 
 from newsletter.issues.assembling import Candidate, assemble, cutoff_of, due_periods, period_of, select_papers, untried_periods
 from newsletter.issues.freezing import digest_of, freeze
-from newsletter.issues.publishing import cancel, finish, is_catch_up, publish
+from newsletter.issues.publishing import cancel, finish, is_catch_up, publish, publish_late
 from newsletter.issues.records import archive, export, find, page, waiting
 
 __all__ = [
@@ -21,6 +21,7 @@ __all__ = [
     "page",
     "period_of",
     "publish",
+    "publish_late",
     "select_papers",
     "untried_periods",
     "waiting",

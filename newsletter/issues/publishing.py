@@ -12,6 +12,7 @@ from newsletter.lifecycle import ENDED, IssueEvent, IssueStatus, advance_issue
 from newsletter.models import Delivery, Issue, IssuePaper, Newsletter
 
 OUT = (IssueStatus.PUBLISHED, IssueStatus.SENT)
+LATE = timedelta(minutes=5)  # longer than a confirmation or a chunk of an import takes to be committed
 
 
 def publish(session: Session, issue_id: int, *, now: datetime) -> int:
@@ -32,6 +33,26 @@ def publish(session: Session, issue_id: int, *, now: datetime) -> int:
     raise Conflict(
         f"The issue of {issue.first_day} is {issue.status.value}{reason}: it cannot be published.", hint=_BEFORE[issue.status]
     )
+
+
+def publish_late(session: Session, *, now: datetime) -> int:
+    """Queue the issues published just now for those whose confirmation was being written meanwhile; return how many.
+
+    It is earlier than the issue, but PostgreSQL shows no publishing what is committed after it began to look.
+    """
+    recent = select(Issue).where(col(Issue.status).in_(OUT), col(Issue.published_at) > now - LATE).order_by(col(Issue.id))
+    return sum(_publish_again(session, issue.id, now=now) for issue in session.scalars(recent).all())
+
+
+def _publish_again(session: Session, issue_id: int, *, now: datetime) -> int:
+    _lock_newsletter(session, issue_id)
+    issue = _locked(session, issue_id)
+    if issue.published_at is None or issue.status not in OUT:  # cancelled meanwhile
+        return 0
+    queued = deliveries.fan_out(session, issue, confirmed_since=issue.published_at - LATE, now=now)
+    if queued:
+        issue.status = advance_issue(issue.status, IssueEvent.PUBLISH)
+    return queued
 
 
 _BEFORE = {
