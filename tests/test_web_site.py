@@ -150,7 +150,10 @@ def test_the_style_sheet_is_kept_for_ever_under_its_version(visit):
 
 def test_browsers_and_crawlers_find_what_they_ask_for(visit):
     assert visit.get("/favicon.ico").headers["content-type"] == "image/svg+xml"
-    assert visit.get("/robots.txt").text == "User-agent: *\nDisallow: /c/\nDisallow: /u/\nDisallow: /p/\nDisallow: /a/\nDisallow: /me/\n"
+    assert (
+        visit.get("/robots.txt").text
+        == "User-agent: *\nDisallow: /c/\nDisallow: /u/\nDisallow: /p/\nDisallow: /a/\nDisallow: /me/\n"
+    )
     assert visit.get("/subscribe").headers["location"] == "/?lang=en"
 
 

@@ -4,6 +4,7 @@ from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
 from newsletter import newsletters
+from newsletter.inbox.quarantine import KEPT as LETTERS_KEPT
 from newsletter.subscribers.purging import IPS_KEPT, UNCONFIRMED_KEPT
 from newsletter.web.pages import LOOK, Pages, language_of
 from newsletter.web.services import Services
@@ -20,6 +21,7 @@ def routes(services: Services, pages: Pages) -> APIRouter:
             "senders": sorted({(row.from_name, row.reply_to or row.from_address, row.postal_address) for row in found}),
             "unconfirmed_days": UNCONFIRMED_KEPT.days,
             "ip_days": IPS_KEPT.days,
+            "letter_days": LETTERS_KEPT.days,
         }
         return pages.show("privacy.html", context, language=language_of(request))
 
