@@ -1,3 +1,4 @@
+import re
 from datetime import date, timedelta
 
 import pytest
@@ -180,6 +181,8 @@ def test_what_cannot_be_used_is_told_beside_its_field_and_nothing_typed_is_lost(
     error = answer.text.split(f'id="{field}-error">')[1].split("<")[0]
     assert said in error
     assert f'aria-describedby="{field}-error' in answer.text
+    (target,) = re.findall(r'<li><a class="goto" href="#([^"]+)"', answer.text)
+    assert f'id="{target}"' in answer.text
     if field not in {"hour-papers", "cadence-papers"}:
         assert 'value="5" selected' in answer.text
     if "keywords" not in field:

@@ -50,7 +50,19 @@ class Filled:
     @property
     def wrong(self) -> bool:
         """Whether something in it cannot be used."""
-        return bool(self.errors) or any(part.errors for part in self.parts)
+        return bool(self.problems)
+
+    @property
+    def problems(self) -> list[tuple[str, str]]:
+        """What cannot be used, in the order of the page: the id of each field, and what is wrong with it."""
+        found = [(_field_id(part, name), what) for part in self.parts for name, what in part.errors.items()]
+        return [*found, *self.errors.items()]
+
+
+def _field_id(part: Part, name: str) -> str:
+    """Return the id of what is to be mended; of a choice of buttons the first."""
+    first_button = f"-{part.choice.cadences[0].value}" if name == "cadence" else ""
+    return f"{name}-{part.choice.slug}{first_button}"
 
 
 @dataclass(frozen=True)

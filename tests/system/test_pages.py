@@ -115,6 +115,26 @@ def test_the_keyboard_alone_joins_and_leaves(browser, site):
     context.close()
 
 
+def test_the_keyboard_alone_chooses_and_is_led_to_what_is_wrong(browser, site):
+    join(site.visitor(), site)
+    context = browser.new_context(java_script_enabled=False)
+    page = context.new_page()
+    page.goto(f"{site.links.base_url}{site.preferences_path()}")
+
+    tab_to(page, "#papers-daily-papers")
+    page.keyboard.type("ten")
+    page.keyboard.press("Enter")
+    page.locator("a[href='#papers-daily-papers']:focus").wait_for()
+    page.keyboard.press("Enter")
+    page.keyboard.press("Tab")
+    page.locator("#papers-daily-papers[aria-invalid]").fill("10")
+    page.keyboard.press("Enter")
+    page.get_by_role("status").get_by_text("Saved.").wait_for()
+
+    assert site.subscription().max_papers == 10
+    context.close()
+
+
 def tab_to(page, selector):
     """Press Tab until the element has the focus, and see that the focus can be seen."""
     for _ in range(20):
