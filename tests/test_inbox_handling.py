@@ -98,8 +98,11 @@ def test_a_planted_result_below_the_borders_is_not_believed(sessions, make, ari)
 @pytest.mark.parametrize("text", ["unsubscribe", "help"])
 def test_a_stranger_who_is_not_proven_gets_nothing(sessions, make, ari, text):
     come(sessions, letter(name="dana", subject=text, proof=FORGED))
-
     assert (kinds(make), len(make.all(Subscriber))) == ([], 1)
+
+    make.reader("dana", make.newsletter(slug="vision"), status=PENDING, confirmed_at=None)  # whoever it was that asked for them
+    come(sessions, letter(name="dana", subject=text, proof=FORGED, To="again"))
+    assert kinds(make) == []
 
 
 def test_who_has_left_already_gets_nothing_that_tells_so(sessions, make, daily):

@@ -81,15 +81,17 @@ def _unsubscribe(session: Session, case: Case, author: Author, chosen: Newslette
         return done(command.verb, f"left {', '.join(seen.slug for seen in ended)}")
     if author.proven:
         return _answer(session, case, author, command, about=chosen)
-    if not current:
-        return done(command.verb, f"nobody's, and no answer, for it is not proven who wrote it: {author.doubt}")
-    newsletter = session.get_one(Newsletter, current[0].newsletter_id)
-    return _answer(session, case, author, command, about=newsletter, leaving=current[0])
+    active = [row for row in current if row.status is SubscriptionStatus.ACTIVE]  # the pending have their mail already
+    if not active:
+        return done(command.verb, f"no answer to who is no reader, for it is not proven who wrote it: {author.doubt}")
+    newsletter = session.get_one(Newsletter, active[0].newsletter_id)
+    return _answer(session, case, author, command, about=newsletter, leaving=active[0])
 
 
 def _help(session: Session, case: Case, author: Author, chosen: Newsletter | None, command: Command) -> Outcome:
     """Say what can be done by mail; to strangers only where it is proven that they asked."""
-    if not author.proven and _known(session, author.address) is None:
+    theirs = _subscribed(session, _known(session, author.address), ())
+    if not author.proven and not any(row.status is SubscriptionStatus.ACTIVE for row in theirs):
         return done(command.verb, f"no answer to a stranger, for it is not proven who wrote it: {author.doubt}")
     return _answer(session, case, author, command, about=chosen)
 
