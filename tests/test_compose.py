@@ -72,11 +72,12 @@ def test_nothing_starts_before_what_it_needs(services):
     assert services["migrate"]["depends_on"] == {"postgres": {"condition": "service_healthy"}}
 
 
-def test_only_pages_are_published_and_only_to_this_machine(services):
+def test_only_pages_and_the_inbox_are_published_and_only_to_this_machine(services):
     published = {name: service["ports"] for name, service in services.items() if "ports" in service}
 
     assert published == {
         "web": ["${NEWSLETTER_BIND:-127.0.0.1}:${NEWSLETTER_PORT:-8000}:8000"],
+        "inbox": ["${NEWSLETTER_INBOX_BIND:-127.0.0.1}:2525:2525"],
         "mailbox": ["127.0.0.1:8025:8025"],
     }
 
@@ -107,7 +108,7 @@ def test_the_example_of_the_environment_names_every_variable():
 
 def test_every_variable_of_ours_is_a_setting(services):
     example = (ROOT / ".env.example").read_text()
-    named = set(re.findall(r"^(?:# )?NEWSLETTER_(\w+)=", example, re.MULTILINE)) - {"BIND", "PORT"}  # compose's own
+    named = set(re.findall(r"^(?:# )?NEWSLETTER_(\w+)=", example, re.MULTILINE)) - {"BIND", "PORT", "INBOX_BIND"}  # compose's own
     named |= {
         key.removeprefix("NEWSLETTER_") for name in OURS for key in services[name]["environment"] if key.startswith("NEWSLETTER_")
     }
