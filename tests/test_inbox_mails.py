@@ -54,6 +54,15 @@ def test_one_can_unsubscribe_by_link_and_by_mail(sessions, make):
     assert max(map(len, head.split(b"\r\n"))) <= 100
 
 
+@pytest.mark.parametrize(("domain", "answers"), [(DOMAIN, f"daily@{DOMAIN}"), ("", "editor@example.org")])
+def test_replies_come_to_the_inbox_where_there_is_one(sessions, make, domain, answers):
+    make.delivery("ari", newsletter_id=make.newsletter(slug="daily", reply_to="editor@example.org").id)
+
+    message = message_from_bytes(made(sessions, inbox_domain=domain).content, policy=policy.default)
+
+    assert message["Reply-To"] == answers
+
+
 def test_a_letter_that_is_gone_is_not_passed_on(sessions, make):
     values = {"inbound_id": 99, "proven": True, "reply_to": "ari@example.org", "slots": {}}
     make.delivery(kind=DeliveryKind.FORWARD, values=values)

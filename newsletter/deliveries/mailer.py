@@ -235,11 +235,16 @@ class Mailer:
             subject=subject,
             date=now.replace(microsecond=0),
             message_id=self._settings.links.message_id(row.id, publisher.domain),
-            reply_to=row.values.get("reply_to") or publisher.reply_to,
+            reply_to=row.values.get("reply_to") or self._answers_to(row, publisher),
             mailing_list=self._list_info(row, publisher, slots),
             auto_submitted="auto-generated" if answered is None else "auto-replied",
             extra=(("In-Reply-To", answered), ("References", answered)) if answered else (),
         )
+
+    def _answers_to(self, row: Claimed, publisher: Publisher) -> str:
+        """Return where replies go: to the inbox, which knows commands and passes letters on, or else to the newsletter's own."""
+        domain = self._settings.inbox_domain
+        return f"{publisher.publication.slug}@{domain}" if domain and row.newsletter_id is not None else publisher.reply_to
 
     def _list_info(self, row: Claimed, publisher: Publisher, slots: Mapping[str, str]) -> ListInfo | None:
         """Return the List-* set of a mail that one can unsubscribe from; a confirmation is no list mail."""
