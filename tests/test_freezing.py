@@ -90,6 +90,17 @@ def test_hostile_words_stay_words(sessions, make):
     assert "{{ 7 * 7 }}" in html
 
 
+def test_the_page_of_an_issue_loads_no_picture_from_elsewhere(sessions, make):
+    make.papers(1, thumbnail_url="https://cdn.example/1.png")
+    draft = make.issue(make.newsletter(), IssueStatus.DRAFT, numbers=())
+
+    _freeze(sessions, draft)
+
+    mail, page = ("".join(row.content for row in make.all(IssuePiece, part=part)) for part in ("html", "page"))
+    assert "https://cdn.example/1.png" in mail
+    assert "<img" not in page
+
+
 @pytest.mark.parametrize("status", [IssueStatus.EMPTY, IssueStatus.CANCELLED])
 def test_what_is_no_draft_is_left_as_it_is(sessions, make, draft, status):
     with sessions.begin() as session:

@@ -1,6 +1,7 @@
 """Freezing: an issue is rendered once into pieces and never changes again."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime
 
 from sqlalchemy import select
@@ -28,12 +29,17 @@ def freeze(sessions: Sessions, issue_id: int, links: Links, *, now: datetime) ->
         if issue.status is not IssueStatus.DRAFT:
             return issue
         email, chosen = digest_of(session, issue, links)
-    rendered, page = render(email), web_page(render_page(email), {})
+    rendered, page = render(email), web_page(render_page(_without_pictures(email)), {})
     with sessions.begin() as session:
         issue = session.scalars(select(Issue).where(col(Issue.id) == issue_id).with_for_update()).one()
         if issue.status is IssueStatus.DRAFT:  # nobody else was quicker
             _store(session, issue, rendered, page, chosen, now=now)
         return issue
+
+
+def _without_pictures(email: DigestEmail) -> DigestEmail:
+    """Return an issue for its page: pages load nothing from elsewhere, so that nobody else learns who reads them."""
+    return replace(email, papers=tuple(replace(paper, thumbnail_url="") for paper in email.papers))
 
 
 def _get(session: Session, issue_id: int) -> Issue:
