@@ -276,3 +276,11 @@ class Closed:
         """Allow nothing."""
         del kind, who
         return Decision(allowed=False, retry_after=60, limit=Limit.UNREACHABLE)
+
+
+@pytest.mark.parametrize(("language", "region", "city"), [("en", "Asia", "Seoul"), ("ko", "아시아", "서울")])
+def test_time_zones_are_named_in_the_readers_language(visit, path, language, region, city):
+    page = visit.get(f"{path}?lang={language}").text
+
+    assert f'<optgroup label="{region}">' in page
+    assert f'<option value="Asia/Seoul">{city} (' in page

@@ -34,14 +34,33 @@ def _cities(language: str) -> Mapping[str, str]:
 
 
 def listing(now: datetime, language: str, chosen: str) -> Sequence[tuple[str, Sequence[Zone]]]:
-    """Return the zones by region, each region's by city; what is `chosen` is among them, however it is spelled."""
+    """Return the zones by region, each region's by city, named in a language; `chosen` is among them, however it is spelled."""
     cities = dict(_cities(language))
     if chosen:
         cities.setdefault(chosen, chosen)
     regions: dict[str, list[Zone]] = {}
     for key, city in cities.items():
         regions.setdefault(key.partition("/")[0], []).append(Zone(key, city, clock(now, key)))
-    return [(region, sorted(found, key=lambda zone: zone.city)) for region, found in sorted(regions.items())]
+    named = {_region(region, language): found for region, found in regions.items()}
+    return [(region, sorted(found, key=lambda zone: zone.city)) for region, found in sorted(named.items())]
+
+
+def _region(name: str, language: str) -> str:
+    """Return a region of the IANA list in a language; what is none of them as it is: "UTC"."""
+    gettext = i18n.catalogue(language).gettext
+    words = {
+        "Africa": gettext("Africa"),
+        "America": gettext("America"),
+        "Antarctica": gettext("Antarctica"),
+        "Arctic": gettext("Arctic"),
+        "Asia": gettext("Asia"),
+        "Atlantic": gettext("Atlantic"),
+        "Australia": gettext("Australia"),
+        "Europe": gettext("Europe"),
+        "Indian": gettext("Indian Ocean"),
+        "Pacific": gettext("Pacific"),
+    }
+    return words.get(name, name)
 
 
 def clock(now: datetime, zone: str) -> str:
