@@ -14,9 +14,9 @@ from pydantic import AliasChoices, BaseModel
 from pydantic.fields import FieldInfo
 
 PREFIX = "NEWSLETTER_"
-# No settings, and ours all the same: which file is read, where `health web` asks, where compose publishes the pages, and
-# whether the tests write their golden files anew.
-BESIDE = frozenset(f"{PREFIX}{name}" for name in ("CONFIG", "WEB_PORT", "BIND", "PORT", "UPDATE_GOLDEN"))
+# No settings, and ours all the same: which file is read, where `health web` asks, where compose publishes the pages and the
+# inbox, and whether the tests write their golden files anew.
+BESIDE = frozenset(f"{PREFIX}{name}" for name in ("CONFIG", "WEB_PORT", "BIND", "PORT", "INBOX_BIND", "UPDATE_GOLDEN"))
 # What container hosts tell about a service that is called newsletter: NEWSLETTER_SERVICE_HOST, NEWSLETTER_PORT_8000_TCP …
 _OF_HOSTS = re.compile(rf"{PREFIX}(\w+_)?(SERVICE_(HOST|PORT)(_\w+)?|PORT_\d+_(TCP|UDP)(_\w+)?)")
 _ADDRESS_OF_HOSTS = re.compile(r"(tcp|udp)://")

@@ -9,9 +9,11 @@ from newsletter.config import Settings
 from newsletter.deliveries import Pace
 from newsletter.deliveries.books import PATIENCE as DATABASE_PATIENCE
 from newsletter.local import OTHERS_GRACE, WORKER_GRACE
+from newsletter.origins import Given
 
 ROOT = Path(__file__).parent.parent
-OURS = {"migrate", "web", "worker", "beat", "mailbox"}
+OURS = {"migrate", "web", "worker", "beat", "inbox", "mailbox"}
+OF_COMPOSE = {"BIND", "PORT", "INBOX_BIND"}
 
 
 @pytest.fixture(scope="module")
@@ -106,9 +108,15 @@ def test_the_example_of_the_environment_names_every_variable():
     assert variables((ROOT / "docker-compose.yml").read_text()) <= named
 
 
+def test_the_services_take_what_is_for_compose_alone():
+    given = Given({f"NEWSLETTER_{name}": "127.0.0.1" for name in OF_COMPOSE}, ROOT / "newsletter.toml", {})
+
+    assert given.unknown_variables(Settings) == []
+
+
 def test_every_variable_of_ours_is_a_setting(services):
     example = (ROOT / ".env.example").read_text()
-    named = set(re.findall(r"^(?:# )?NEWSLETTER_(\w+)=", example, re.MULTILINE)) - {"BIND", "PORT", "INBOX_BIND"}  # compose's own
+    named = set(re.findall(r"^(?:# )?NEWSLETTER_(\w+)=", example, re.MULTILINE)) - OF_COMPOSE
     named |= {
         key.removeprefix("NEWSLETTER_") for name in OURS for key in services[name]["environment"] if key.startswith("NEWSLETTER_")
     }
