@@ -39,6 +39,7 @@ def _own(**cells):
         (("E-Mail", "Name"), FILE, "a plain list"),
         (OWN_COLUMNS, FILE, "our own"),
         (LISTMONK, FILE, "listmonk"),
+        (("email", "name", "attributes"), FILE, "listmonk"),
         (MAILCHIMP, FILE, "Mailchimp, subscribed"),
         ((*MAILCHIMP, "UNSUB_TIME", "UNSUB_REASON"), FILE, "Mailchimp, unsubscribed"),
         ((*MAILCHIMP, "CLEAN_TIME", "CLEAN_CAMPAIGN_TITLE"), FILE, "Mailchimp, cleaned"),
@@ -60,6 +61,23 @@ def test_a_plain_row_wishes_what_it_states_and_no_more():
     assert wish.person == {"language": "ko"}
     wanted = {"send_hour": 7, "cadence": Cadence.WEEKLY, "topics": ["cs.CL", "cs.LG"], "paused_until": date(2024, 5, 1)}
     assert wish.wanted == wanted
+
+
+@pytest.mark.parametrize(
+    ("word", "comes_to", "suppressed"),
+    [
+        ("Subscribed", SubscriptionStatus.ACTIVE, None),
+        ("disabled", SubscriptionStatus.UNSUBSCRIBED, None),
+        ("unconfirmed", SubscriptionStatus.PENDING, None),
+        ("bounced", None, SuppressionReason.BOUNCE),
+        ("Complained", None, SuppressionReason.COMPLAINT),
+        ("blacklisted", None, SuppressionReason.OPERATOR),
+    ],
+)
+def test_the_states_that_other_programs_know_are_understood_in_a_plain_list(word, comes_to, suppressed):
+    wish = _own(status=word)
+
+    assert (wish.status, wish.suppressed) == (comes_to, suppressed)
 
 
 @pytest.mark.parametrize(

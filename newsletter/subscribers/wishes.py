@@ -124,7 +124,7 @@ def recognise(columns: Sequence[str], path: Path) -> Format:
     """Return the format of a file with these columns; raises BadInput where no column holds addresses."""
     lowered = tuple(name.lower() for name in columns)
     titles = dict(zip(lowered, columns, strict=True))
-    if {"uuid", "email", "attributes", "status"} <= set(lowered):
+    if {"email", "attributes"} <= set(lowered):  # it takes in what has these two, and gives out more
         return Format("listmonk", lowered, titles, _LISTMONK, _of_listmonk)
     if "email address" in lowered and {"member_rating", "optin_time", "confirm_time", "leid"} & set(lowered):
         return _mailchimp(lowered, titles, path)
@@ -145,9 +145,24 @@ def _address(given: Cells, column: str) -> Address:
         raise BadInput(f"column {given.title(column)}: {error}", hint=error.hint) from None
 
 
+# What other programs call the states of a subscriber.
+_STATUS_ELSEWHERE = {
+    **dict.fromkeys(("subscribed", "confirmed", "enabled", "opted-in", "opted in"), SubscriptionStatus.ACTIVE),
+    **dict.fromkeys(("disabled", "inactive", "opted-out", "opted out", "left"), SubscriptionStatus.UNSUBSCRIBED),
+    **dict.fromkeys(("unconfirmed", "unactivated", "waiting"), SubscriptionStatus.PENDING),
+}
+_SUPPRESSED_ELSEWHERE = {
+    **dict.fromkeys(("bounced", "cleaned", "undeliverable"), SuppressionReason.BOUNCE),
+    **dict.fromkeys(("complained", "spam", "junk"), SuppressionReason.COMPLAINT),
+    **dict.fromkeys(("blocklisted", "blacklisted", "blocked", "suppressed"), SuppressionReason.OPERATOR),
+}
+
+
 def _of_own(given: Cells) -> Wish:
-    status = cells.one_of(given, "status", SubscriptionStatus)
-    reason = cells.one_of(given, "suppressed", SuppressionReason)
+    word = given["status"].lower()
+    reason = _SUPPRESSED_ELSEWHERE.get(word) or cells.one_of(given, "suppressed", SuppressionReason)
+    known = word in _SUPPRESSED_ELSEWHERE
+    status = None if known else _STATUS_ELSEWHERE.get(word) or cells.one_of(given, "status", SubscriptionStatus)
     stated = {
         "zone": cells.zone(given, "subscription_zone"),
         "cadence": cells.cadence(given, "cadence"),
@@ -162,7 +177,7 @@ def _of_own(given: Cells) -> Wish:
         address=_address(given, "address"),
         status=status or (None if reason else SubscriptionStatus.ACTIVE),
         suppressed=reason,
-        suppressed_because=given.as_written("suppressed_because"),
+        suppressed_because=given.as_written("suppressed_because") or (f"{word} in the file" if known else ""),
         suppressed_at=cells.moment(given, "suppressed_at"),
         newsletter=given["newsletter"],
         person=_stated(person),
