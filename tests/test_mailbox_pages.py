@@ -107,6 +107,12 @@ def test_no_message_is_too_odd_to_be_read(content):
     json.dumps([letter.text, letter.html, letter.headers.subject]).encode("ascii")
 
 
+def test_of_parts_nested_beyond_all_sense_the_header_is_shown():
+    nested = b"".join(b'Content-Type: multipart/mixed; boundary="%d"\r\n\r\n--%d\r\n' % (each, each) for each in range(3000))
+
+    assert letters.read(b"Subject: Deep\r\n" + nested) == letters.Letter(letters.Headers("Deep", "", ""), None, None)
+
+
 def test_an_unknown_charset_is_read_as_utf8():
     letter = letters.read(b"Content-Type: text/plain; charset=nobody-knows\r\n\r\n\xea\xb0\x80")
 

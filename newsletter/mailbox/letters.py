@@ -43,9 +43,12 @@ def read_headers(content: bytes) -> Headers:
 
 
 def read(content: bytes) -> Letter:
-    """Take a message apart; attachments are left alone."""
-    message = message_from_bytes(content)
-    return Letter(_headers(message), _part(message, "text/plain"), _part(message, "text/html"))
+    """Take a message apart; attachments are left alone, and of parts nested beyond all sense the whole body."""
+    try:
+        message = message_from_bytes(content)
+        return Letter(_headers(message), _part(message, "text/plain"), _part(message, "text/html"))
+    except RecursionError:
+        return Letter(read_headers(content), None, None)
 
 
 def for_new_tabs(html: str) -> str:
