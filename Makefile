@@ -15,7 +15,7 @@ BIN := $(VENV)/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile --require-hashes --no-deps
 ARGS ?=
 WORKERS ?= auto
-SYSTEM_PACKAGES := postfix dovecot-imapd dovecot-lmtpd dovecot-sieve opendkim chromium fonts-noto-cjk
+SYSTEM_PACKAGES := postfix dovecot-imapd dovecot-lmtpd dovecot-sieve opendkim opendmarc chromium fonts-noto-cjk
 # While it is there and says 101, Debian starts none of the servers that it installs (see invoke-rc.d(8)).
 POLICY := /usr/sbin/policy-rc.d
 

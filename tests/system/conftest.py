@@ -4,6 +4,8 @@ import os
 from collections.abc import Generator, Iterator
 
 import pytest
+from correspondence import EDITOR, OPERATOR, OURS, Correspondence, corresponding
+from installation import eventually
 from mail_host import MailHost, running
 from playwright.sync_api import Browser, sync_playwright
 
@@ -36,13 +38,32 @@ def mail_host() -> Iterator[MailHost]:
         yield host
 
 
+@pytest.fixture(scope="session")
+def post(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Correspondence]:
+    """Return an installation of whose programs only the inbox runs, behind a border: tests send what is due when they want.
+
+    All tests share it: let each have users of its own.
+    """
+    folder = tmp_path_factory.mktemp("correspondence")
+    with corresponding(folder, protocol="smtp", operator_email=OPERATOR) as post:
+        post.say("migrate")
+        with post.tables() as make:
+            make.newsletter(slug="daily", from_address=f"news@{OURS}", reply_to=EDITOR)
+        post.installation.start("inbox", "run")
+        eventually(lambda: "Taking in mail" in post.installation.log("inbox"), post.said)
+        yield post
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[None]
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """Show the mail host's logs with a test that failed."""
     report = yield
-    hosts = [given for given in getattr(item, "funcargs", {}).values() if isinstance(given, MailHost)]
+    given = getattr(item, "funcargs", {}).values()
+    hosts = [each for each in given if isinstance(each, MailHost)] + [
+        each.host for each in given if isinstance(each, Correspondence)
+    ]
     if report.failed:
         report.sections += [("The mail host's logs", host.log()[-LAST:]) for host in hosts]
     return report

@@ -149,7 +149,7 @@ def running(*, routes: Mapping[str, str] | None = None, greylist_tries: int = 1)
     folder = Path(tempfile.mkdtemp(prefix="newsletter-mail-host-", dir="/tmp"))  # a socket's path must be short
     host = MailHost(Place(folder, free_port(), free_port()))
     with contextlib.ExitStack() as stack:
-        stack.callback(eventually, lambda: _removed(folder), lambda: f"{folder} could not be removed")
+        stack.callback(eventually, lambda: removed(folder), lambda: f"{folder} could not be removed")
         files.write(host.place, routes or {})
         stack.enter_context(_greylisting(folder / "greylist", greylist_tries))
         for program in _programs(folder):
@@ -180,7 +180,8 @@ def _programs(folder: Path) -> Iterator[Program]:
     yield Program("postfix", (*GUARD, *postfix), folder / "postfix.log")
 
 
-def _removed(folder: Path) -> bool:
+def removed(folder: Path) -> bool:
+    """Remove a folder, and say whether it is gone."""
     shutil.rmtree(folder, ignore_errors=True)  # a server that was killed just now may be writing its last file
     return not folder.exists()
 
@@ -189,11 +190,12 @@ def _ready(host: MailHost) -> bool:
     folder = host.place.folder
     greetings = {host.place.smtp_port: b"220", host.place.imap_port: b"* OK"}
     return all((folder / name).exists() for name in ("lmtp", "milter/socket")) and all(
-        _greets(port, word) for port, word in greetings.items()
+        greets(port, word) for port, word in greetings.items()
     )
 
 
-def _greets(port: int, word: bytes) -> bool:
+def greets(port: int, word: bytes) -> bool:
+    """Say whether a server at a port of loopback greets with a word."""
     with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=PATIENCE) as connection:
         return connection.recv(512).startswith(word)
     return False

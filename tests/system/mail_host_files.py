@@ -65,9 +65,11 @@ defer unix - - n - 0 bounce
 trace unix - - n - 0 bounce
 showq unix n - n - - showq
 postlog unix-dgram n - n - 1 postlogd
+anvil unix - - n - 1 anvil
+verify unix - - n - 1 verify
 """
 SERVICES = {"rewrite": "trivial-rewrite", "retry": "error"}
-SERVICES |= {name: name for name in ("proxymap", "anvil", "smtp", "lmtp", "error", "verify")}
+SERVICES |= {name: name for name in ("proxymap", "smtp", "lmtp", "error")}
 # What `postfix check` makes, only that it takes seconds for it.
 QUEUES = ("active", "bounce", "corrupt", "defer", "deferred", "flush", "hold", "incoming", "maildrop", "private", "public")
 QUEUES += ("saved", "trace")
@@ -183,7 +185,7 @@ def write(place: Place, routes: Mapping[str, str]) -> None:
     """Write everything, with the owners that the servers want; `routes` are Postfix's transports by domain."""
     folder = place.folder
     folder.chmod(0o755)
-    for name, owner in {"etc": "root", "queue": "root", "data": "postfix", "dovecot": "root", "mail": "mail"}.items():
+    for name, owner in {"dovecot": "root", "mail": "mail"}.items():
         (folder / name).mkdir()
         shutil.chown(folder / name, owner, owner)
     make_certificate(folder)
@@ -193,15 +195,24 @@ def write(place: Place, routes: Mapping[str, str]) -> None:
 
 
 def _write_postfix(place: Place, routes: Mapping[str, str]) -> None:
-    folder, services = place.folder, "".join(f"{name} unix - - n - - {program}\n" for name, program in SERVICES.items())
-    (folder / "etc/main.cf").write_text(MAIN_CF.format(folder=folder, name=NAME, domains=" ".join(local(routes))))
-    (folder / "etc/master.cf").write_text(MASTER_CF.format(port=place.smtp_port) + services)
+    folder = place.folder
+    write_postfix(folder, place.smtp_port, MAIN_CF.format(folder=folder, name=NAME, domains=" ".join(local(routes))))
     (folder / "answers").write_text(ANSWERS)
+    (folder / "routes").write_text("".join(f"{domain} {transport}\n" for domain, transport in routes.items()))
+
+
+def write_postfix(folder: Path, port: int, settings: str) -> None:
+    """Write what a Postfix needs that listens at a port of loopback and has these settings in its main.cf."""
+    for name, owner in {"etc": "root", "queue": "root", "data": "postfix"}.items():
+        (folder / name).mkdir()
+        shutil.chown(folder / name, owner, owner)
+    services = "".join(f"{name} unix - - n - - {program}\n" for name, program in SERVICES.items())
+    (folder / "etc/main.cf").write_text(settings)
+    (folder / "etc/master.cf").write_text(MASTER_CF.format(port=port) + services)
     (folder / "queue/pid").mkdir()
     for name in QUEUES:
         (folder / "queue" / name).mkdir(mode=0o700)
         shutil.chown(folder / "queue" / name, "postfix")
-    (folder / "routes").write_text("".join(f"{domain} {transport}\n" for domain, transport in routes.items()))
 
 
 def _write_dovecot(place: Place) -> None:
