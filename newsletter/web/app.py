@@ -38,7 +38,7 @@ def create_app(services: Services) -> FastAPI:
         app.add_exception_handler(error, faults.ours)
     app.add_exception_handler(HTTPException, faults.http)
     app.add_exception_handler(RequestValidationError, faults.unreadable)
-    app.add_middleware(Edge, fault=faults.unforeseen)
+    app.add_middleware(Edge, fault=faults.unforeseen, base_url=services.links.base_url)
     return app
 
 

@@ -1,14 +1,16 @@
 """Around every request: security headers on what goes out, a log that holds no tokens, a page when something breaks."""
 
+import re
 import secrets
 import time
 from collections.abc import Callable
 from http import HTTPStatus
+from urllib.parse import urlsplit
 
 import structlog
 from fastapi import Request
 from fastapi.responses import PlainTextResponse, Response
-from starlette.datastructures import MutableHeaders
+from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -27,7 +29,7 @@ HEADERS = {
 ISSUE_POLICY = "default-src 'none'; style-src 'unsafe-inline'; form-action 'none'; frame-ancestors 'none'; base-uri 'none'"
 TOKEN_HEADERS = {"Cache-Control": "no-store", "X-Robots-Tag": "noindex, nofollow"}
 TOKEN_PATHS = ("/c/", "/u/", "/p/", "/a/", "/me/")
-OPEN_PATHS = ("/subscribe", "/u/", "/hooks/")  # what forms of other sites, mail programs and providers send to
+OPEN_PATHS = re.compile(r"/subscribe|/u/[^/]+|/hooks/.*")  # what forms of other sites, mail programs and providers send to
 QUIET_ROUTES = ("/healthz", "/readyz")  # asked every few seconds
 CLIENT_LEFT = 499  # as nginx logs it
 
@@ -37,10 +39,11 @@ Fault = Callable[[Request, str], Response]  # the page for a request that broke,
 class Edge:
     """The outermost layer of our own (ASGI): nothing raised behind it reaches a reader."""
 
-    def __init__(self, app: ASGIApp, fault: Fault) -> None:
-        """Wrap `app`; `fault` makes the page that is shown when it breaks."""
+    def __init__(self, app: ASGIApp, fault: Fault, base_url: str) -> None:
+        """Wrap `app`; `fault` makes the page that is shown when it breaks, `base_url` is where readers find us."""
         self._app = app
         self._fault = fault
+        self._origin = "{0.scheme}://{0.netloc}".format(urlsplit(base_url.lower()))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass one request on, and log how it went."""
@@ -53,7 +56,7 @@ class Edge:
             _log(scope, outgoing.status, outgoing.last_sent - started)
 
     async def _answer(self, scope: Scope, receive: Receive, outgoing: "_Outgoing") -> None:
-        if _is_foreign(scope):
+        if _is_foreign(scope, self._origin):
             refused = PlainTextResponse("This form can only be sent from its own page.\n", HTTPStatus.FORBIDDEN)
             await refused(scope, receive, outgoing)
             return
@@ -89,13 +92,18 @@ class _Outgoing:
         self.last_sent = time.perf_counter()
 
 
-def _is_foreign(scope: Scope) -> bool:
-    """Say whether another site makes a visitor's browser send something to us (Fetch Metadata), where that is for none to do.
+def _is_foreign(scope: Scope, own: str) -> bool:
+    """Say whether another site makes a visitor's browser send something to us, where that is for none to do.
 
-    We know nobody by a cookie, so nothing is done in a visitor's name; but their IP address would be counted for it.
+    We know nobody by a cookie, so nothing is done in a visitor's name; but their IP address would be counted for it, and a
+    link that got about must not be pressed by a page. Browsers tell by Fetch Metadata; those from before 2023, and all where
+    we are not behind HTTPS, by Origin, which our own pages leave "null" because they send no referrer.
     """
-    sent_by = next((value for name, value in scope["headers"] if name == b"sec-fetch-site"), b"")
-    return sent_by == b"cross-site" and scope["method"] not in {"GET", "HEAD"} and not scope["path"].startswith(OPEN_PATHS)
+    if scope["method"] in {"GET", "HEAD"} or OPEN_PATHS.fullmatch(scope["path"]):
+        return False
+    headers = Headers(scope=scope)
+    sent_by, origin = headers.get("sec-fetch-site", ""), headers.get("origin", "null").lower()
+    return sent_by == "cross-site" or (not sent_by and origin not in {"null", own})
 
 
 def _route(scope: Scope) -> str:

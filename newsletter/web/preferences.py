@@ -79,12 +79,13 @@ class _Preferences:
         language = asked.changes.language if asked.changes.language != found.language else language
         return self._services.then_wake(self._saved(token, language, asked.leave, asked.join))
 
-    def leave_all(self, token: str, sent: Sent) -> Response:
+    def leave_all(self, request: Request, token: str, sent: Sent) -> Response:
         """End all that a reader receives, by one press."""
         found = self._find(token)
         received = [choice for choice in found.choices if choice.receives]
         self._leave(received)
-        return self._services.then_wake(self._saved(token, first(sent, "lang") or found.language, received, ()))
+        language = language_of(request, [first(sent, "lang"), found.language])
+        return self._services.then_wake(self._saved(token, language, received, ()))
 
     def _find(self, token: str) -> Preferences:
         subscriber_id = self._services.links.read_preferences(token)
