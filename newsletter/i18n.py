@@ -10,7 +10,7 @@ from gettext import GNUTranslations, NullTranslations
 from io import BytesIO
 
 from babel import Locale, UnknownLocaleError
-from babel.dates import format_date, format_datetime
+from babel.dates import format_date, format_time, get_time_format
 from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po
 
@@ -83,5 +83,11 @@ def medium_date(day: date, language: str) -> str:
 
 
 def moment(at: datetime, language: str) -> str:
-    """Return an aware time to the minute, with its zone."""
-    return f"{format_datetime(at, format='medium', locale=locale_of(language))} ({at.tzname()})"
+    """Return an aware time to the minute, with its zone, halves of the day in words: "2026. 11. 22. 오후 7:46 (UTC)"."""
+    locale = locale_of(language)
+    pattern = get_time_format("short", locale).pattern.replace("a", "aaaa")  # the short form of 오후 is "PM"
+    parts = {"{1}": format_date(at, "medium", locale), "{0}": format_time(at, pattern, locale=locale)}
+    glued = str(locale.datetime_formats["medium"])
+    for place, part in parts.items():
+        glued = glued.replace(place, part)
+    return f"{glued} ({at.tzname()})"
