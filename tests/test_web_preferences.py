@@ -8,8 +8,9 @@ from web_parts import ARI, Site
 
 from newsletter.lifecycle import SubscriptionStatus
 from newsletter.models import Cadence, Delivery, Subscriber, Subscription
-from newsletter.subscribers.topics import category
+from newsletter.subscribers.topics import category, offered
 from newsletter.throttle import Decision, Limit
+from newsletter.web.preference_form import LONGEST_KEYWORD, MOST_KEYWORDS
 
 A_WEEK = timedelta(days=7)
 MANY = (
@@ -284,3 +285,16 @@ def test_time_zones_are_named_in_the_readers_language(visit, path, language, reg
 
     assert f'<optgroup label="{region}">' in page
     assert f'<option value="Asia/Seoul">{city} (' in page
+
+
+def test_who_reads_much_and_says_much_can_save_it(site, make, visit, path):
+    sent = form()
+    words = "\r\n".join(f"{number:02}" + "한" * (LONGEST_KEYWORD - 2) for number in range(MOST_KEYWORDS))
+    for slug in (f"more-{number}" for number in range(9)):
+        make.reader("ari", site.add(slug))
+        sent |= {f"{name.removesuffix('papers')}{slug}": value for name, value in form().items() if name.endswith("-papers")}
+        sent |= {f"keywords-{slug}": words, f"topic-{slug}": list(offered("en"))}
+    sent |= {"receive": ["papers", *(f"more-{number}" for number in range(9))]}
+
+    assert visit.post(path, data=sent).status_code == 303
+    assert [len(row.keywords) for row in make.all(Subscription)] == [0, *[MOST_KEYWORDS] * 9]
