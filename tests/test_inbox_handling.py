@@ -161,7 +161,7 @@ def test_help_is_answered_once_a_day(sessions, make, ari):
 
     assert [row.language for row in make.all(Delivery)] == ["ko"]
     assert f"daily-subscribe@{DOMAIN}" in text
-    assert message["Reply-To"] == "editor@example.com"
+    assert message["Reply-To"] == f"daily@{DOMAIN}"
     come(sessions, letter(subject="help", Message_ID="<3@mail.example.org>"), now=NOW + timedelta(days=1))
     assert kinds(make) == ["help", "help"]
 

@@ -33,7 +33,7 @@ def one_click(session: Session, case: Case) -> Outcome:
         subscription_id = case.office.links.keyring.unsign_local_part(case.recipient.token, Purpose.UNSUBSCRIBE_MAIL)
         seen = subscribers.unsubscribe(session, subscription_id, by=BY_MAIL, now=case.now)
     except BadToken as error:
-        return done(purpose, f"nothing changed: {error}")
+        return done(purpose, f"nothing changed: {error}", doubt="its token is not ours")
     return done(purpose, f"left {seen.slug}")
 
 
@@ -83,7 +83,9 @@ def _unsubscribe(session: Session, case: Case, author: Author, chosen: Newslette
         return _answer(session, case, author, command, about=chosen)
     active = [row for row in current if row.status is SubscriptionStatus.ACTIVE]  # the pending have their mail already
     if not active:
-        return done(command.verb, f"no answer to who is no reader, for it is not proven who wrote it: {author.doubt}")
+        return done(
+            command.verb, f"no answer to who is no reader, for it is not proven who wrote it: {author.doubt}", doubt=author.doubt
+        )
     newsletter = session.get_one(Newsletter, active[0].newsletter_id)
     return _answer(session, case, author, command, about=newsletter, leaving=active[0])
 
@@ -92,7 +94,9 @@ def _help(session: Session, case: Case, author: Author, chosen: Newsletter | Non
     """Say what can be done by mail; to strangers only where it is proven that they asked."""
     theirs = _subscribed(session, _known(session, author.address), ())
     if not author.proven and not any(row.status is SubscriptionStatus.ACTIVE for row in theirs):
-        return done(command.verb, f"no answer to a stranger, for it is not proven who wrote it: {author.doubt}")
+        return done(
+            command.verb, f"no answer to a stranger, for it is not proven who wrote it: {author.doubt}", doubt=author.doubt
+        )
     return _answer(session, case, author, command, about=chosen)
 
 
@@ -121,8 +125,10 @@ def _answer(  # noqa: PLR0913 -- to whom, about what
         values={"domain": case.office.domain, "leaving": leaving is not None, "in_reply_to": case.letter.message_id},
     )
     if not enqueue(session, mail, now=case.now):
-        return done(command.verb, "no answer: there was one today")
-    return done(command.verb, "answered with the link to leave" if leaving else "answered with what can be done by mail")
+        return done(command.verb, "no answer: there was one today", doubt=author.doubt)
+    if leaving:
+        return done(command.verb, f"answered with the link to leave: {author.doubt}", doubt=author.doubt)
+    return done(command.verb, "answered with what can be done by mail", doubt=author.doubt)
 
 
 def _mark_answers(session: Session, case: Case, subscriber_id: int) -> None:

@@ -89,6 +89,8 @@ def _record(session: Session, row: InboundMail, outcome: Outcome, *, now: dateti
     if outcome.status is InboundStatus.QUARANTINED:
         detail = f"The last: {row.reason} `newsletter inbox list` shows them."
         raise_alarm(session, Cause(QUARANTINE, "Mail to us waits for you in quarantine", detail), now=now)
+    if outcome.doubt:
+        log.info("mail_not_believed", mail=row.id, why=outcome.doubt)
     log.info("mail_handled", mail=row.id, status=row.status.value, purpose=row.purpose)
 
 
@@ -123,7 +125,7 @@ def _bounce(session: Session, content: bytes, recipient: Recipient, office: Offi
     try:
         delivery_id = office.links.keyring.unsign_local_part(recipient.token, Purpose.RETURN_PATH)
     except BadToken:
-        return done("bounce", "nothing changed: the address it came to is forged")
+        return done("bounce", "nothing changed: the address it came to is forged", doubt="its token is not ours")
     return done("bounce", office.reports(session, content, delivery_id, now))
 
 

@@ -80,11 +80,12 @@ class Outcome:
     status: InboundStatus
     purpose: str
     reason: str
+    doubt: str = ""  # why it was not believed, in words of ours that the log may have
 
 
-def done(purpose: str, reason: str) -> Outcome:
+def done(purpose: str, reason: str, *, doubt: str = "") -> Outcome:
     """Return that nothing is left to do."""
-    return Outcome(InboundStatus.DONE, purpose, reason)
+    return Outcome(InboundStatus.DONE, purpose, reason, doubt)
 
 
 def quarantined(purpose: str, reason: str) -> Outcome:

@@ -74,7 +74,8 @@ def test_who_writes_in_a_readers_name_makes_us_ask_the_reader(post, newsletter, 
     said = post.outcome(sender=f"{user}@elsewhere.example")
     post.say("send")
 
-    assert (said.status, said.reason) == (InboundStatus.DONE, "answered with the link to leave")
+    assert (said.status, said.reason) == (InboundStatus.DONE, "answered with the link to leave: dmarc=fail")
+    assert re.search(rf"mail_not_believed +mail={said.id} why='?dmarc=fail", post.installation.log("inbox"))
     (asked,) = post.mails(user, 1)
     assert "Do you want to leave Daily Papers?" in asked.get_body(("plain",)).get_content()
     assert post.statuses(user) == ["active"]
@@ -89,7 +90,9 @@ def test_a_forged_unsubscribe_address_changes_nothing(post, reader):
     to = f"u+aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa@{OURS}"
     post.write(reader, to, Subject="unsubscribe")
 
-    assert "nothing changed" in post.outcome(recipient=to).reason
+    said = post.outcome(recipient=to)
+    assert said.reason.startswith("nothing changed")
+    assert re.search(rf"mail_not_believed +mail={said.id} why='its token is not ours'", post.installation.log("inbox"))
     assert post.statuses(reader) == ["active"]
 
 
