@@ -69,14 +69,19 @@ def running(sessions, door=DOOR, office=OFFICE):
     loop, ports = asyncio.new_event_loop(), []
     stopping = asyncio.Event()
     serving = server.serve(sessions, office, door, clock=lambda: datetime.now(UTC), listening=ports.append, stopping=stopping)
-    thread = Thread(target=lambda: loop.run_until_complete(serving))
+
+    def work():
+        """Run all of the loop in its thread: in the main one a browser's may run."""
+        for each in (serving, loop.shutdown_asyncgens(), loop.shutdown_default_executor()):
+            loop.run_until_complete(each)
+        loop.close()
+
+    thread = Thread(target=work)
     thread.start()
     try:
         assert until(lambda: ports or not thread.is_alive())
         yield ports[0]
     finally:
-        loop.call_soon_threadsafe(stopping.set)
+        if thread.is_alive():
+            loop.call_soon_threadsafe(stopping.set)
         thread.join()
-        loop.run_until_complete(loop.shutdown_asyncgens())
-        loop.run_until_complete(loop.shutdown_default_executor())
-        loop.close()
