@@ -4,7 +4,7 @@ from threading import Thread
 
 import pytest
 from factories import LINKS, NOW, POLICY, mailer
-from inbox_parts import DOMAIN, OFFICE, PASSED, come, letter, mails, office
+from inbox_parts import DOMAIN, OFFICE, PASSED, PEER, come, letter, mails, office
 from sqlalchemy.exc import OperationalError
 
 from newsletter import inbox, subscribers
@@ -142,6 +142,18 @@ def test_a_request_waits_while_nobody_counts(sessions, make, daily):
 
     inbox.sweep(sessions, OFFICE, now=NOW)
     assert kinds(make) == ["confirm"]
+
+
+def test_nobody_who_leaves_waits_behind_a_request_that_cannot_be_counted(sessions, make, ari):
+    def nobody(_):
+        raise BrokerError("nobody counts")
+
+    inbox.receive(sessions, Incoming(PEER, "bora@example.org", (f"daily@{DOMAIN}",), letter(subject="subscribe")), now=NOW)
+    with pytest.raises(BrokerError):
+        come(sessions, letter(), to=LINKS.unsubscribe_mail(ari.id, DOMAIN), office=office(over_limit=nobody))
+
+    assert [row.status for row in mails(make)] == [InboundStatus.RECEIVED, DONE]
+    assert make.again(ari).status is LEFT
 
 
 def test_a_suppressed_address_comes_back_by_its_own_confirmation_alone(sessions, make, ari):

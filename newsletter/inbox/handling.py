@@ -29,12 +29,19 @@ _AWAY = (OperationalError, InterfaceError, BrokerError)  # nobody's fault but ou
 def sweep(sessions: Sessions, office: Office, *, now: datetime) -> int:
     """Handle all mail that waits, the oldest first, and return how much that was.
 
-    Raises what a database or a broker raises that is away: what is not handled yet waits for the next sweep.
+    Raises what a database or a broker raises that is away: what is not handled yet waits for the next sweep. Only requests to
+    subscribe need a broker: all other mail is handled before its error is raised.
     """
-    handled, last = 0, 0
+    handled, last, waits = 0, 0, None
     while ids := _waiting(sessions, last):
-        handled += sum(handle(sessions, mail_id, office, now=now) is not None for mail_id in ids)
+        for mail_id in ids:
+            try:
+                handled += handle(sessions, mail_id, office, now=now) is not None
+            except BrokerError as error:  # a request to subscribe waits; who leaves must not wait behind it
+                waits = error
         last = ids[-1]
+    if waits is not None:
+        raise waits
     return handled
 
 
