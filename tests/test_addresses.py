@@ -55,6 +55,13 @@ def test_what_is_no_address_is_refused_and_its_like_shown(given_text):
     assert len(str(caught.value)) < 600
 
 
+def test_domains_of_two_owners_are_never_one():
+    given_texts = ("ari@straße.org", "ari@strasse.org", "ari@βόλος.org", "ari@βόλοσ.org")
+
+    assert len({parse_address(text).key for text in given_texts}) == len(given_texts)
+    assert parse_address("Ari@xn--strae-oqa.org").key == "ari@straße.org"
+
+
 @given(st.text(max_size=60).map(lambda text: f"{text}@example.org") | st.text(max_size=300))
 def test_any_text_is_an_address_on_one_line_or_refused(text):
     try:
