@@ -377,3 +377,14 @@ def test_of_the_erased_no_letter_remains_and_none_is_passed_on(sessions, make, d
     first, second = make.all(Delivery)
     assert (first.status, first.values) == (DeliveryStatus.SKIPPED, {})
     assert second.values["reply_to"] == "bora@example.org"
+
+
+def test_a_letter_is_passed_on_also_where_all_older_mail_is_forgotten(sessions, make, daily):
+    come(sessions, letter(subject="a question"))
+    with sessions.begin() as session:
+        inbox.purge(session, now=NOW + timedelta(days=31))
+    assert mails(make) == []
+
+    row = come(sessions, letter(subject="another question"), now=NOW + timedelta(days=32))
+
+    assert [mail.dedupe_key for mail in make.all(Delivery)] == ["forward:1", f"forward:{row.id}"]

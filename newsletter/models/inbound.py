@@ -31,6 +31,7 @@ class InboundMail(SQLModel, table=True):
             sqlite_where=text("content IS NOT NULL"),
             postgresql_where=text("content IS NOT NULL"),
         ),
+        {"sqlite_autoincrement": True},  # by its number a letter is passed on once: that of a forgotten one is given to no other
     )
 
     id: int = Field(default=None, primary_key=True, sa_type=big_integer())
