@@ -3,12 +3,13 @@ from threading import Thread
 
 import pytest
 from factories import LINKS, NOW, POLICY, asking
+from import_parts import bring_in, written
 from sqlalchemy import update
 
 from newsletter import subscribers
 from newsletter.lifecycle import DeliveryStatus, SubscriptionStatus
-from newsletter.models import AddressChange, Bounce, BounceKind, Consent, Delivery, Subscriber, Subscription
-from newsletter.subscribers import IPS_KEPT, UNCONFIRMED_KEPT, Purged
+from newsletter.models import AddressChange, Bounce, BounceKind, Consent, Delivery, Subscriber, Subscription, Suppression
+from newsletter.subscribers import IPS_KEPT, UNCONFIRMED_KEPT, Purged, parse_address
 
 LATER = NOW + UNCONFIRMED_KEPT + timedelta(seconds=1)
 
@@ -115,6 +116,35 @@ def test_who_was_suppressed_stays_known(sessions, make, newsletter, ask):
 
     assert subscribers.purge(sessions, now=LATER) == Purged(subscriptions=1, requests=1)
     assert len(make.all(Subscriber)) == 1
+
+
+def test_nobody_brings_the_erased_back_by_typing_their_address(sessions, make, newsletter, ask):
+    with sessions.begin() as session:
+        subscribers.erase(session, parse_address("ari@example.org"), POLICY, now=NOW - timedelta(days=1))
+    ask("ari", newsletter)
+
+    assert subscribers.purge(sessions, now=LATER) == Purged(subscriptions=1, requests=1, subscribers=1)
+    assert [mail.address for mail in make.all(Delivery)] == [""]
+    assert len(make.all(Suppression)) == 1
+
+
+def test_what_a_file_brought_waits_from_then_on_however_old_it_is(sessions, make, newsletter, tmp_path):
+    path = written(tmp_path, "email,consent_requested_at", "ari@example.org,2020-01-02")
+    bring_in(sessions, path, newsletter.slug, confirmations=True)
+
+    assert subscribers.purge(sessions, now=NOW + timedelta(days=2)) == Purged()
+    confirm(sessions, now=NOW + timedelta(days=2))
+    assert make.all(Subscription)[0].status is SubscriptionStatus.ACTIVE
+
+
+def test_what_a_file_brought_and_nobody_confirmed_is_forgotten_a_fortnight_after_its_link_expired(
+    sessions, make, newsletter, tmp_path
+):
+    bring_in(sessions, written(tmp_path, "email", "ari@example.org"), newsletter.slug)
+
+    expired = NOW + POLICY.confirm_within
+    assert subscribers.purge(sessions, now=expired + UNCONFIRMED_KEPT) == Purged()
+    assert subscribers.purge(sessions, now=expired + UNCONFIRMED_KEPT + timedelta(seconds=1)).subscribers == 1
 
 
 @pytest.mark.parametrize("status", [DeliveryStatus.QUEUED, DeliveryStatus.SENDING, DeliveryStatus.UNKNOWN])

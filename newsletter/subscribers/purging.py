@@ -5,12 +5,12 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, String, cast, delete, exists, func, literal, or_, select, update
+from sqlalchemy import ColumnElement, String, and_, cast, delete, exists, func, literal, or_, select, update
 from sqlmodel import Session, SQLModel, col
 
 from newsletter.db import Sessions
 from newsletter.lifecycle import ENDED, SubscriptionStatus
-from newsletter.models import AddressChange, Bounce, Consent, Delivery, Subscriber, Subscription, Suppression
+from newsletter.models import AddressChange, Bounce, Consent, Delivery, Subscriber, Subscription, Suppression, SuppressionReason
 
 UNCONFIRMED_KEPT = timedelta(days=14)  # a link works for seven days at most
 IPS_KEPT = timedelta(days=90)  # after the confirmation: who was signed up by another will have said so by then
@@ -51,7 +51,15 @@ def _delete(session: Session, table: type[SQLModel], *which: ColumnElement[bool]
 
 def _asked_before(moment: datetime) -> ColumnElement[bool]:
     """Say of a subscription that the last request for it was made before a moment."""
-    return exists().where(col(Consent.id) == col(Subscription.consent_id), col(Consent.requested_at) < moment)
+    return exists().where(col(Consent.id) == col(Subscription.consent_id), _is_older(moment))
+
+
+def _is_older(moment: datetime) -> ColumnElement[bool]:
+    """Say of a request that it was made before a moment; of what a file brought, that its link had expired by then.
+
+    A file tells when its rows were asked for elsewhere: that may be years ago, and here they wait since today.
+    """
+    return and_(col(Consent.requested_at) < moment, or_(col(Consent.source) != "import", col(Consent.expires_at) < moment))
 
 
 def _let_stay_away(session: Session, before: datetime) -> None:
@@ -72,7 +80,7 @@ def _never_confirmed(before: datetime) -> ColumnElement[bool]:
 
 def _stale_requests(before: datetime) -> tuple[ColumnElement[bool], ...]:
     used = exists().where(col(Subscription.consent_id) == col(Consent.id))
-    return col(Consent.confirmed_at).is_(None), col(Consent.requested_at) < before, ~used
+    return col(Consent.confirmed_at).is_(None), _is_older(before), ~used
 
 
 def _forget_the_unknown(sessions: Sessions, before: datetime, batch: int) -> int:
@@ -94,14 +102,17 @@ def _forget_the_unknown(sessions: Sessions, before: datetime, batch: int) -> int
 def _unknown(before: datetime) -> ColumnElement[bool]:
     """Say of a subscriber that nothing is known of them but an address that somebody once typed.
 
-    A suppressed one stays, and one to whom a mail is still on its way.
+    A suppressed one stays, unless they were erased, and one to whom a mail is still on its way.
     """
     by_whom = col(Subscriber.id)
+    suppressed = exists().where(
+        col(Suppression.suppression_key) == col(Subscriber.suppression_key), col(Suppression.reason) != SuppressionReason.ERASED
+    )
     kept = (
         exists().where(col(Subscription.subscriber_id) == by_whom),
         exists().where(col(Consent.subscriber_id) == by_whom),
         exists().where(col(AddressChange.subscriber_id) == by_whom),
-        exists().where(col(Suppression.suppression_key) == col(Subscriber.suppression_key)),
+        suppressed,
         exists().where(col(Delivery.subscriber_id) == by_whom, col(Delivery.status).not_in(ENDED)),
     )
     return (col(Subscriber.created_at) < before) & ~or_(*kept)
