@@ -12,7 +12,7 @@ answer would tell that somebody asked for it before. `Decision.is_silent` tells 
 import hmac
 import ipaddress
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -135,7 +135,14 @@ class Throttle:
 
         `ip` and `address` (in the form that is the same for all its spellings) are left out where there is none.
         """
-        windows = [(limit, subject) for limit, subject in _subjects(ip, address) if self._limits.of(limit)[0]]
+        return self._allow(kind, [*_open_subjects(ip), *_silent_subjects(address)])
+
+    def allow_address(self, kind: str, address: str) -> Decision:
+        """Count for its address alone a request that was allowed without one: what leads to no mail uses up nobody's share."""
+        return self._allow(kind, _silent_subjects(address))
+
+    def _allow(self, kind: str, subjects: Sequence[tuple[Limit, str]]) -> Decision:
+        windows = [(limit, subject) for limit, subject in subjects if self._limits.of(limit)[0]]
         if not windows:
             return ALLOWED
         keys = [f"{_KEYS}:{kind}:{limit.value}:{self._hashed(limit, subject)}" for limit, subject in windows]
@@ -187,15 +194,14 @@ class Throttle:
         self._redis = self._script = None
 
 
-def _subjects(ip: str, address: str) -> list[tuple[Limit, str]]:
-    """Return what a request is counted by, the open ones first; who has no IP address is counted with all alone."""
-    found = []
-    if network := _network(ip):
-        found += [(Limit.IP, ip), (Limit.NETWORK, network)]
-    found.append((Limit.OVERALL, ""))
-    if address:
-        found += [(Limit.ADDRESS, address), (Limit.DOMAIN, address.rpartition("@")[2])]
-    return found
+def _open_subjects(ip: str) -> list[tuple[Limit, str]]:
+    """Return what a request is counted by whose limits may be told; who has no IP address is counted with all alone."""
+    network = _network(ip)
+    return [*([(Limit.IP, ip), (Limit.NETWORK, network)] if network else []), (Limit.OVERALL, "")]
+
+
+def _silent_subjects(address: str) -> list[tuple[Limit, str]]:
+    return [(Limit.ADDRESS, address), (Limit.DOMAIN, address.rpartition("@")[2])] if address else []
 
 
 def _network(ip: str) -> str:

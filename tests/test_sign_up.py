@@ -195,6 +195,18 @@ def test_too_many_for_an_address_look_as_ever_and_are_not_mailed(site, limited, 
     assert site.kinds() == ["confirm"]
 
 
+def test_what_leads_to_no_mail_uses_up_nobodys_share(site, limited):
+    visit = limited(per_address=1, per_domain=1)
+    stamp = stamp_of(visit.get("/"))
+
+    for _ in range(3):
+        refused = visit.post("/subscribe", data={"email": ARI, "newsletter": "no-such-paper", "stamp": stamp})
+        assert refused.status_code == 422
+    sign_up(visit, ARI)
+
+    assert site.kinds() == ["confirm"]
+
+
 def test_two_spellings_are_one_address(site, limited):
     visit = limited(per_address=1)
     sign_up(visit, ARI)

@@ -125,8 +125,8 @@ class _Joining:
         is_program = bool(first(sent, TRAP)) or (age is not None and age < timedelta(seconds=self._services.sign_up.seconds))
         decision = ALLOWED
         if address and sent.get("newsletter") and age is not None and not is_program:
-            decision = self._services.throttle.allow("sign-up", ip=ip_of(request), address=address.key)
-        if not decision.allowed and not decision.is_silent:  # before anything is looked up: a flood must cost little
+            decision = self._services.throttle.allow("sign-up", ip=ip_of(request))
+        if not decision.allowed:  # before anything is looked up: a flood must cost little
             return later.show(self._pages, request, decision, chosen=language)
         with self._services.sessions.read() as session:
             offered = newsletters.listing(session)
@@ -140,8 +140,11 @@ class _Joining:
             return self._form(replace(filled, stamp="", once_more=True), language)
         if not self._services.sign_up.takes_mail(address.domain):
             return self._form(replace(filled, no_mail=True), language, HTTPStatus.UNPROCESSABLE_ENTITY)
+        decision = self._services.throttle.allow_address("sign-up", address.key)
         if decision.allowed:
             self._ask(_asked(address, filled, offered, language, ip_of(request)))
+        elif not decision.is_silent:
+            thanks = later.show(self._pages, request, decision, chosen=language)
         return self._services.then_wake(thanks)  # whether there is a mail or not: it takes time, too
 
     def _ask(self, asked: subscribers.Request) -> None:
