@@ -116,7 +116,7 @@ def office_of(settings: Settings) -> "Office":
 
 def _over_limit(throttle: "Throttle", address: "Address") -> str:
     """Return why a request to subscribe an address is one too many, "" if it is not; raises BrokerError if nobody counts."""
-    decision = throttle.allow("sign-up", address=address.key)
+    decision = throttle.allow("sign-up-by-mail", address=address.key)  # forged ones, which name no IP, must not fill the form's
     if decision.limit == "unreachable":
         raise BrokerError(
             "Nobody counts how often is asked: Redis gives no answer.", hint="Is it running, and is REDIS_URL right?"

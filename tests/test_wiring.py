@@ -13,6 +13,7 @@ from newsletter.deliveries import Mailer
 from newsletter.errors import DatabaseError, SettingsError
 from newsletter.sources.huggingface import HuggingFace
 from newsletter.sources.sample import Sample
+from newsletter.subscribers import parse_address
 
 __all__ = ["broker"]
 
@@ -66,6 +67,17 @@ def test_what_anybody_can_ask_for_is_limited_as_the_settings_say(settings, broke
         found = [throttle.allow("sign-up", ip="192.0.2.7").limit.value for _ in range(2)]
 
     assert found == ["", "ip"]
+
+
+def test_a_flood_of_mails_that_ask_to_subscribe_leaves_the_form_open(settings, broker):
+    given = settings(redis_url=broker, sign_up=SignUpSettings(overall=2, per_domain=2))
+
+    with closing(wiring.throttle_of(given)) as throttle:
+        said = [wiring._over_limit(throttle, parse_address(f"{name}@example.org")) for name in "abc"]  # noqa: SLF001 -- of the office
+        by_page = throttle.allow("sign-up", ip="192.0.2.7", address="dae@example.org")
+
+    assert said == ["", "", "too many requests (overall)"]
+    assert by_page.allowed
 
 
 def test_a_database_without_tables_is_refused(settings, database_url):
