@@ -43,6 +43,7 @@ LETTER = "I have read your digest for a year now and like it.\nWhere do the vote
         ("구독 해지", OFF),
         ("구독해지 부탁드립니다. 감사합니다.", OFF),
         ("구독을 취소해 주세요", OFF),
+        ("이제 그만 구독할게요.", OFF),
         ("수신거부", OFF),
         ("메일 수신 거부 요청드립니다", OFF),
         ("해지", OFF),

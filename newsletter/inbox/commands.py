@@ -59,7 +59,7 @@ _AFTER = (
 _KOREAN = {
     Verb.UNSUBSCRIBE: re.compile(
         rf"{_BEFORE}(?:구독(?:을)?(?:해지|취소|중단|중지|철회|그만)|수신(?:을)?(?:거부|해지|차단|중단)|해지|탈퇴|"
-        rf"그만보내주세요|보내지마세요|그만받을게요|그만받고싶어요){_AFTER}"
+        rf"그만구독|그만보내주세요|보내지마세요|그만받을게요|그만받고싶어요){_AFTER}"
     ),
     Verb.SUBSCRIBE: re.compile(rf"{_BEFORE}(?:구독신청|구독|가입){_AFTER}"),
     Verb.HELP: re.compile(rf"{_BEFORE}(?:도움말|도움|도와주세요|사용법|안내){_AFTER}"),
