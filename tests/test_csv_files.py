@@ -81,7 +81,7 @@ def test_a_quotation_mark_never_closed_is_named_by_its_line(path):
         _read(path, b'email\nari@example.org\n"bora' + b"x" * 200_000)
 
 
-@pytest.mark.parametrize("cell", ["=1+1", "+1", "-1", "@sum", "\tx", "\rx", "'=1", "''-x"])
+@pytest.mark.parametrize("cell", ["=1+1", "+1", "-1", "@sum", "\tx", "\rx", "\nx", "＝1", "'=1", "''-x"])
 def test_a_cell_that_would_be_reckoned_with_is_defused(cell):
     assert defuse(cell) == f"'{cell}"
 

@@ -25,7 +25,7 @@ _UNMARKED = (
     ("latin-1", "Latin-1"),
 )
 _PIECE = 1 << 20
-_ORDERS = "=+-@\t\r"  # what a spreadsheet begins to reckon at
+_ORDERS = "=+-@\t\r\n＝＋－＠"  # what a spreadsheet begins to reckon at; the wide ones in some languages
 _DANGEROUS = re.compile(rf"'*[{re.escape(_ORDERS)}]")
 _HANGUL_SHARE = 0.5  # of what is not ASCII: bytes of Latin-1 that happen to be CP949 are rarely Hangul throughout
 
