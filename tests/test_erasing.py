@@ -9,11 +9,13 @@ from newsletter import subscribers
 from newsletter.deliveries import ledger
 from newsletter.lifecycle import DeliveryStatus
 from newsletter.models import (
+    AddressChange,
     Attempt,
     Bounce,
     BounceKind,
     Consent,
     Delivery,
+    InboundMail,
     Lane,
     Subscriber,
     Subscription,
@@ -70,6 +72,18 @@ def test_nothing_names_the_erased_any_more_but_their_mails_still_count(sessions,
     assert [make.again(mail).status for mail in mails] == [DeliveryStatus.SENT, DeliveryStatus.FAILED]
     assert (make.again(test).status, make.again(test).reason) == (DeliveryStatus.SKIPPED, "erased")
     assert [row.reason for row in make.all(Suppression)] == [SuppressionReason.ERASED]
+
+
+def test_what_they_wrote_from_a_former_address_goes_too(sessions, make, daily):
+    reader = make.reader("ari", daily)
+    change = {"old_address": "Kim@example.com", "new_address": ARI.text, "new_address_key": ARI.key}
+    make.add(AddressChange(subscriber_id=reader.subscriber_id, requested_at=NOW, expires_at=NOW, done_at=NOW, **change))
+    for number, sender in enumerate(("kim@example.com", "bora@example.org")):
+        make.add(InboundMail(content_key=f"{number}", sender=sender, recipient="us", size=1, content=b"x", received_at=NOW))
+
+    assert _erase(sessions).letters == 1
+
+    assert [row.sender for row in make.all(InboundMail)] == ["bora@example.org"]
 
 
 def test_others_are_left_alone(sessions, make, daily):

@@ -1,5 +1,6 @@
 """Erasing a person: everything goes but a keyed hash, by which the address is known when somebody brings it back."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -48,7 +49,7 @@ def erase(session: Session, address: Address, policy: Policy, *, now: datetime) 
     key = suppression_key(policy.secret, address.key)
     subscriber = session.scalars(select(Subscriber).where(col(Subscriber.address_key) == address.key).with_for_update()).first()
     subscriber_id = subscriber.id if subscriber else None
-    letters = _forget_letters(session, address)
+    letters = _forget_letters(session, address, _former(session, subscriber_id))
     theirs = or_(_theirs(address, subscriber_id), col(Delivery.dedupe_key).in_(_questions(session, subscriber_id)))
     stopped, blanked = _blank_deliveries(session, theirs, now=now)
     session.execute(delete(AddressChange).where(col(AddressChange.new_address_key) == address.key))
@@ -107,9 +108,16 @@ def _forget_reports(session: Session, deliveries: ColumnElement[bool]) -> None:
     session.execute(update(Bounce).where(about).values(reason="").execution_options(synchronize_session=False))
 
 
-def _forget_letters(session: Session, address: Address) -> int:
-    """Delete what they wrote to us."""
-    sent_by_them = func.lower(col(InboundMail.sender)).in_((address.text.lower(), address.key))
+def _former(session: Session, subscriber_id: int | None) -> list[str]:
+    """Return the addresses that were theirs before they changed them, in lower case."""
+    changes = select(col(AddressChange.old_address))
+    changes = changes.where(col(AddressChange.subscriber_id) == subscriber_id, col(AddressChange.done_at).is_not(None))
+    return [former.lower() for former in session.scalars(changes)]
+
+
+def _forget_letters(session: Session, address: Address, former: Sequence[str]) -> int:
+    """Delete what they wrote to us, from this address and from their former ones."""
+    sent_by_them = func.lower(col(InboundMail.sender)).in_((address.text.lower(), address.key, *former))
     passed_on = select(col(Delivery.dedupe_key)).where(_passes_on(address))
     theirs = or_(sent_by_them, (literal("forward:") + cast(col(InboundMail.id), String)).in_(passed_on))
     gone = delete(InboundMail).where(theirs).execution_options(synchronize_session=False)
