@@ -4,17 +4,19 @@ from email import message_from_bytes, policy
 
 import mail_samples
 import pytest
-from factories import LINKS, NOW, mailer
+from factories import LINKS, NOW, SECRET, mailer
 from hypothesis import given
 from hypothesis import strategies as st
-from inbox_parts import DOMAIN
+from inbox_parts import DOMAIN, come, letter, office
 
+from newsletter import bounces
+from newsletter.bounces import Terms
 from newsletter.deliveries import ledger
 from newsletter.errors import NotFound
 from newsletter.mail.emails import ForwardEmail, HelpEmail
 from newsletter.mail.enclosing import enclose
 from newsletter.mail.render import render
-from newsletter.models import DeliveryKind, Lane
+from newsletter.models import Delivery, DeliveryKind, InboundStatus, Lane
 from newsletter.tokens import Purpose
 
 TYPE = b'MIME-Version: 1.0\r\nContent-Type: multipart/alternative;\r\n boundary="b"\r\n'
@@ -124,3 +126,21 @@ def test_a_letter_whose_writer_is_proven_says_nothing_of_doubt():
 
     assert "not proven" in doubtful.text[0].content
     assert "not proven" not in proven.text[0].content
+
+
+@pytest.mark.parametrize(
+    ("sender", "content"),
+    [
+        ("fbl@provider.example", letter(subject="A complaint", Content_Type="multipart/report; boundary=b", text="--b--")),
+        ("", letter(subject="Your address is on our list")),
+    ],
+)
+def test_what_machines_tell_the_operator_that_names_no_mail_of_ours_is_passed_on(sessions, make, sender, content):
+    make.newsletter(slug="daily")
+    terms = Terms(LINKS, SECRET)
+    told = office(reports=lambda session, content, _, now: bounces.take(session, content, terms, now=now))
+
+    row = come(sessions, content, to="abuse", sender=sender, office=told)
+
+    assert row.status is InboundStatus.FORWARDED
+    assert [mail.address for mail in make.all(Delivery)] == ["operator@example.com"]

@@ -24,6 +24,7 @@ from newsletter.text import one_line
 log = structlog.get_logger()
 
 NOBODY = "names no mail of ours"
+IGNORED = f"ignored: {NOBODY}"
 FORWARDED = "of another address, to which their mail goes on: "
 _REASON_LIMIT = 500
 
@@ -58,7 +59,7 @@ def take_reports(  # noqa: PLR0913 -- as `take`
     if found is None:
         if any(report.kind != "none" for report in reports):
             log.info("report_ignored", source=origin.source, why=NOBODY)
-        return f"ignored: {NOBODY}"
+        return IGNORED
     own = rules.own(reports, found.delivery.address)
     done = [
         record(session, report, terms, replace(origin, number=number), found=found, now=now) for number, report in enumerate(own)

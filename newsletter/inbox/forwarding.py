@@ -5,6 +5,8 @@ from datetime import timedelta
 from sqlalchemy import func, select
 from sqlmodel import Session, col
 
+from newsletter.bounces.ingesting import IGNORED
+from newsletter.bounces.rules import Step
 from newsletter.deliveries import Mail, enqueue
 from newsletter.inbox.authentication import Author
 from newsletter.inbox.office import Case, Outcome, done, quarantined
@@ -14,6 +16,7 @@ A_SENDER = 10  # letters an hour that are passed on for one sender
 ALL = 60  # and for all of them together: the others wait in quarantine
 SIZE_LIMIT = 2_000_000  # bytes of a letter that is passed on
 LETTER = "letter"
+_UNKNOWN = (Step.NOTHING.value, IGNORED)  # what is said of a report that only a person can make something of
 
 
 def forward(session: Session, case: Case) -> Outcome:
@@ -22,10 +25,12 @@ def forward(session: Session, case: Case) -> Outcome:
 
 
 def to_operator(session: Session, case: Case) -> Outcome:
-    """Pass on what is written to postmaster@ and abuse@, also by machines."""
+    """Pass on what is written to postmaster@ and abuse@, also by machines; a report only where it names no mail of ours."""
     if not case.row.sender or case.letter.type == "multipart/report":
         assert case.row.content is not None
-        return done("report", case.office.reports(session, case.row.content, None, case.now))
+        said = case.office.reports(session, case.row.content, None, case.now)
+        if said not in _UNKNOWN:
+            return done("report", said)
     return _forward(session, case, _operator(case), None)
 
 
