@@ -76,6 +76,12 @@ def test_what_cannot_be_about_a_readers_mail_is_ignored(changes, why):
     assert why_ignored(HARD, replace(SUBJECT, **changes), now=NOW) == why
 
 
+def test_a_domain_is_told_in_ascii_by_servers():
+    subject = replace(SUBJECT, address="ari@도메인.한국")
+
+    assert why_ignored(replace(HARD, recipient="Ari@xn--hq1bm8jm9l.xn--3e0b707e"), subject, now=NOW) == ""
+
+
 def test_whoever_calls_a_forwarded_mail_spam_speaks_for_its_reader():
     complaint = Report(Kind.COMPLAINT, "somebody@example.net", action="abuse")
 

@@ -6,7 +6,9 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 from newsletter.bounces.reading import Kind, Report
+from newsletter.errors import BadAddress
 from newsletter.lifecycle import DeliveryStatus
+from newsletter.mail.headers import wire_address
 from newsletter.models import BounceKind, DeliveryKind
 from newsletter.tokens import Links
 
@@ -104,7 +106,15 @@ def why_ignored(report: Report, subject: Subject, *, now: datetime) -> str:
 
 def names_another(report: Report, address: str) -> bool:
     """Say whether a report is about another address than the one the mail was sent to; one without an address is not."""
-    return bool(report.recipient) and report.recipient.casefold() != address.casefold()
+    return bool(report.recipient) and _on_the_wire(report.recipient) != _on_the_wire(address)
+
+
+def _on_the_wire(address: str) -> str:
+    """Return an address as servers tell it: its domain in ASCII, whatever its case."""
+    try:
+        return wire_address(address).casefold()
+    except BadAddress:
+        return address.casefold()
 
 
 def own(reports: Collection[Report], address: str) -> list[Report]:
