@@ -144,3 +144,12 @@ def test_what_machines_tell_the_operator_that_names_no_mail_of_ours_is_passed_on
 
     assert row.status is InboundStatus.FORWARDED
     assert [mail.address for mail in make.all(Delivery)] == ["operator@example.com"]
+
+
+def test_what_we_passed_on_and_comes_back_is_not_passed_on_again(sessions, make):
+    make.newsletter(slug="daily")
+
+    row = come(sessions, letter(Message_ID=LINKS.message_id(7, DOMAIN)), to="postmaster", sender=LINKS.return_path(7, DOMAIN))
+
+    assert (row.status, row.reason) == (InboundStatus.DONE, "left alone: it is our own")
+    assert make.all(Delivery) == []

@@ -26,6 +26,8 @@ def forward(session: Session, case: Case) -> Outcome:
 
 def to_operator(session: Session, case: Case) -> Outcome:
     """Pass on what is written to postmaster@ and abuse@, also by machines; a report only where it names no mail of ours."""
+    if case.came_back:
+        return done(LETTER, "left alone: it is our own")
     if not case.row.sender or case.letter.type == "multipart/report":
         assert case.row.content is not None
         said = case.office.reports(session, case.row.content, None, case.now)

@@ -63,10 +63,18 @@ class Case:
     @property
     def automatic(self) -> str:
         """Why no person may have written it; "" where one may."""
+        return why_automatic(self.letter, sender=self.row.sender, ours=self._ours)
+
+    @property
+    def came_back(self) -> bool:
+        """Whether it is a mail that we have made."""
+        return self._ours.made(self.letter.message_id)
+
+    @property
+    def _ours(self) -> Ours:
         addresses = frozenset(row.from_address.lower() for row in self.newsletters.values())
         domains = frozenset({self.office.domain, self.office.bounce_domain} - {""})
-        ours = Ours(self.office.links.keyring, domains, addresses)
-        return why_automatic(self.letter, sender=self.row.sender, ours=ours)
+        return Ours(self.office.links.keyring, domains, addresses)
 
     def is_ours(self, address: str) -> bool:
         """Say whether mail to an address would come back here."""
