@@ -186,6 +186,7 @@ def test_automatic_answers_cause_nothing(sessions, make, ari, to, fields):
     row = come(sessions, letter(subject="unsubscribe", **fields), to=to)
 
     assert (row.status, row.purpose, kinds(make), make.again(ari).status) == (DONE, "automatic", [], ACTIVE)
+    assert b"unsubscribe" in row.content  # for a while: a person's letter may look like a machine's
 
 
 def token(ari):
@@ -201,9 +202,16 @@ def test_the_mailto_of_a_mail_ends_its_subscription_whoever_writes(sessions, mak
     assert kinds(make) == ["goodbye"]
 
 
-def test_the_mailto_ends_nothing_by_a_machine_or_a_forged_token(sessions, make, ari):
+@pytest.mark.parametrize(("fields", "sender"), [({"Auto_Submitted": "auto-generated"}, "ari@example.org"), ({}, "")])
+def test_a_provider_may_use_the_mailto_for_its_user(sessions, make, ari, fields, sender):
+    come(sessions, letter(**fields), to=token(ari), sender=sender)
+
+    assert make.again(ari).status is LEFT
+
+
+def test_the_mailto_ends_nothing_by_an_answer_or_a_forged_token(sessions, make, ari):
     vacation = come(sessions, letter(Auto_Submitted="auto-replied"), to=token(ari))
-    null = come(sessions, letter(text="2"), to=token(ari), sender="")
+    null = come(sessions, letter(text="2", X_Autoreply="yes"), to=token(ari), sender="")
     forged = come(sessions, letter(), to="u+aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa")
     other = come(sessions, letter(), to=LINKS.return_path(ari.id, DOMAIN).replace("b+", "u+"))
 

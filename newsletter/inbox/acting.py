@@ -27,8 +27,8 @@ BY_MAIL = "mail"  # how a subscription was left, and where a consent comes from
 def one_click(session: Session, case: Case) -> Outcome:
     """End the subscription that the address written to names: its token is the right, whoever writes and whatever they say."""
     purpose = Purpose.UNSUBSCRIBE_MAIL.value
-    if case.automatic:
-        return done(purpose, f"not acted on: {case.automatic}")
+    if case.answer:
+        return done(purpose, f"not acted on: {case.answer}")
     try:
         subscription_id = case.office.links.keyring.unsign_local_part(case.recipient.token, Purpose.UNSUBSCRIBE_MAIL)
         seen = subscribers.unsubscribe(session, subscription_id, by=BY_MAIL, now=case.now)

@@ -46,6 +46,14 @@ def why_automatic(letter: Letter, *, sender: str, ours: Ours) -> str:
     return _by_envelope(sender) or _by_fields(letter) or ("it is our own" if _is_ours(letter, sender, ours) else "")
 
 
+def why_answer(letter: Letter, *, sender: str, ours: Ours) -> str:
+    """Return why a mail answers another or was sent to many; "" for one that may be meant for the address it came to.
+
+    A provider that unsubscribes for its user may write by a program (auto-generated) and with no way back (the null sender).
+    """
+    return _by_fields(letter, meant="auto-generated") or ("it is our own" if _is_ours(letter, sender, ours) else "")
+
+
 def _by_envelope(sender: str) -> str:
     if not sender:
         return "its sender is the null one"
@@ -53,9 +61,9 @@ def _by_envelope(sender: str) -> str:
     return f"its sender is a machine's: {local.partition('+')[0]}@" if _MACHINES.fullmatch(local) else ""
 
 
-def _by_fields(letter: Letter) -> str:
+def _by_fields(letter: Letter, *, meant: str = "no") -> str:
     fields = letter.fields
-    if (stated := main_value(fields.get("auto-submitted"))) not in {"", "no"}:
+    if (stated := main_value(fields.get("auto-submitted"))) not in {"", "no", meant}:
         return f"Auto-Submitted: {stated[:40]}"
     if (precedence := main_value(fields.get("precedence"))) in _BULK:
         return f"Precedence: {precedence}"

@@ -91,7 +91,7 @@ def _record(session: Session, row: InboundMail, outcome: Outcome, *, now: dateti
     """Note what became of a mail; its content is kept only while somebody may still need it."""
     row.status, row.purpose, row.handled_at = outcome.status, str(outcome.purpose), now
     row.reason = _storable(outcome.reason)
-    if outcome.status is InboundStatus.DONE:
+    if outcome.status is InboundStatus.DONE and not outcome.kept:
         row.content = None
     if outcome.status is InboundStatus.QUARANTINED:
         detail = f"The last: {row.reason} `newsletter inbox list` shows them."
@@ -140,7 +140,7 @@ def _automatic(session: Session, case: Case, why: str) -> Outcome:
     """Leave a machine's mail alone, unless it reports: some servers send bounces to the From address."""
     assert case.row.content is not None
     if case.row.sender and case.letter.type != "multipart/report":
-        return done("automatic", f"left alone: {why}")
+        return done("automatic", f"left alone: {why}", kept=True)  # a person's letter may look like a machine's
     return done("report", case.office.reports(session, case.row.content, None, case.now))
 
 

@@ -8,7 +8,7 @@ from typing import TypeAlias
 from sqlmodel import Session
 
 from newsletter.inbox.authentication import Author, Border, author_of
-from newsletter.inbox.automatic import Ours, why_automatic
+from newsletter.inbox.automatic import Ours, why_answer, why_automatic
 from newsletter.inbox.letters import Letter
 from newsletter.inbox.recipients import Recipient
 from newsletter.models import InboundMail, InboundStatus, Newsletter
@@ -66,6 +66,11 @@ class Case:
         return why_automatic(self.letter, sender=self.row.sender, ours=self._ours)
 
     @property
+    def answer(self) -> str:
+        """Why it is not meant for the address it came to, which stands in a header field alone; "" where it may be."""
+        return why_answer(self.letter, sender=self.row.sender, ours=self._ours)
+
+    @property
     def came_back(self) -> bool:
         """Whether it is a mail that we have made."""
         return self._ours.made(self.letter.message_id)
@@ -89,11 +94,12 @@ class Outcome:
     purpose: str
     reason: str
     doubt: str = ""  # why it was not believed, in words of ours that the log may have
+    kept: bool = False  # its content, also where nothing is left to do
 
 
-def done(purpose: str, reason: str, *, doubt: str = "") -> Outcome:
+def done(purpose: str, reason: str, *, doubt: str = "", kept: bool = False) -> Outcome:
     """Return that nothing is left to do."""
-    return Outcome(InboundStatus.DONE, purpose, reason, doubt)
+    return Outcome(InboundStatus.DONE, purpose, reason, doubt, kept)
 
 
 def quarantined(purpose: str, reason: str) -> Outcome:
