@@ -5,16 +5,12 @@ from http import HTTPStatus
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
-from newsletter import subscribers
-from newsletter.errors import BadAddress
-from newsletter.subscribers import Address, changing, preferences
+from newsletter.subscribers import changing, preferences
 from newsletter.subscribers.changing import Answer, Change
 from newsletter.web import later
-from newsletter.web.forms import Sent, first
+from newsletter.web.forms import KEPT, Sent, first
 from newsletter.web.pages import LOOK, Pages, language_of
 from newsletter.web.services import Services, ip_of
-
-KEPT = 300  # characters of a mistyped address that are shown again
 
 
 def routes(services: Services, pages: Pages) -> APIRouter:
@@ -44,7 +40,7 @@ class _Changing:
         """Mail both ends; the answer is the same whatever is known of the new address."""
         subscriber_id = self._services.links.read_preferences(token)
         email, language = first(sent, "email")[:KEPT], first(sent, "lang")
-        address = _address(email, trials=self._services.sign_up.trials)
+        address = self._services.sign_up.address(email)
         if address is None:
             return self._form(request, token, email=email, wrong="address", language=language)
         decision = self._services.throttle.allow("change-of-address", ip=ip_of(request), address=address.key)
@@ -106,10 +102,3 @@ class _Changing:
         chosen = language_of(request, [language, change.language])
         page = f"{self._pages.root}/a/{token}"
         return self._pages.show("change.html", context, language=chosen, switch_to=page)
-
-
-def _address(given: str, *, trials: bool) -> Address | None:
-    try:
-        return subscribers.parse_address(given, trials=trials)
-    except BadAddress:
-        return None

@@ -1,22 +1,16 @@
 """The way to one's preferences for who has no mail of ours at hand: the link, mailed to the address."""
 
-import asyncio
-import time
+from functools import partial
 from http import HTTPStatus
 
 from fastapi import APIRouter, Request
-from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import Response
 
-from newsletter import subscribers
-from newsletter.errors import BadAddress
-from newsletter.subscribers import Address, preferences
+from newsletter.subscribers import preferences
 from newsletter.web import later
-from newsletter.web.forms import Form, Sent, first
+from newsletter.web.forms import KEPT, Form, Sent, first
 from newsletter.web.pages import LOOK, Pages, language_of
 from newsletter.web.services import Services, ip_of
-
-KEPT = 300  # characters of a mistyped address that are shown again
 
 
 def routes(services: Services, pages: Pages) -> APIRouter:
@@ -41,16 +35,11 @@ class _Finding:
 
     async def send(self, request: Request, sent: Sent) -> Response:
         """Mail the link to the address, if it is a subscriber's."""
-        started = time.monotonic()
-        response = await run_in_threadpool(self._send, request, sent)
-        step = self._services.sign_up.answer_seconds
-        if step and response.status_code == HTTPStatus.OK:
-            await asyncio.sleep(step - (time.monotonic() - started) % step)
-        return response
+        return await self._services.sign_up.in_step(HTTPStatus.OK, partial(self._send, request, sent))
 
     def _send(self, request: Request, sent: Form) -> Response:
         email, language = first(sent, "email")[:KEPT], first(sent, "lang")
-        address = self._address(email)
+        address = self._services.sign_up.address(email)
         if address is None:
             return self._show(request, email=email, wrong=True, chosen=language)
         decision = self._services.throttle.allow("preferences", ip=ip_of(request), address=address.key)
@@ -60,12 +49,6 @@ class _Finding:
             with self._services.sessions.begin() as session:
                 preferences.send_link(session, address, now=self._services.clock())
         return self._services.then_wake(self._show(request, done=True, chosen=language))
-
-    def _address(self, email: str) -> Address | None:
-        try:
-            return subscribers.parse_address(email, trials=self._services.sign_up.trials)
-        except BadAddress:
-            return None
 
     def _show(self, request: Request, *, email: str = "", wrong: bool = False, done: bool = False, chosen: str = "") -> Response:
         context = {"email": email, "wrong": wrong, "done": done}

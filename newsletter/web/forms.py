@@ -14,6 +14,7 @@ from newsletter.errors import BadToken
 from newsletter.tokens import Keyring, Purpose
 
 BODY_LIMIT = 262_144  # bytes; the preferences of one newsletter with 40 keywords in Korean have 22,000
+KEPT = 300  # characters of a mistyped address that are shown again
 FIELDS_LIMIT = 1000  # of one newsletter 22
 
 STAMP = "stamp"  # the field that says when the form was shown

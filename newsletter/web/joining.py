@@ -1,31 +1,28 @@
 """Signing up and confirming."""
 
-import asyncio
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
+from functools import partial
 from http import HTTPStatus
 from typing import Annotated
 from urllib.parse import urlencode
 
 from fastapi import APIRouter, Query, Request
-from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import Response
 
 from newsletter import issues, newsletters, subscribers
-from newsletter.errors import BadAddress, Conflict, LinkExpired
+from newsletter.errors import Conflict, LinkExpired
 from newsletter.issues.records import ArchiveEntry
 from newsletter.models import Cadence, Newsletter
 from newsletter.subscribers import Address, Asked
 from newsletter.throttle import ALLOWED
 from newsletter.web import forms, later
 from newsletter.web.consent import wording
-from newsletter.web.forms import Form, Sent, first
+from newsletter.web.forms import KEPT, Form, Sent, first
 from newsletter.web.pages import LOOK, Pages, language_of
 from newsletter.web.services import Services, ip_of
 
-KEPT = 300  # characters of a mistyped address that are shown again
 TRAP = "homepage"  # a field that people do not see: who fills it is no person
 CADENCE = "cadence-"  # the field that says how often a newsletter should come begins with it and ends with its slug
 
@@ -111,16 +108,11 @@ class _Joining:
 
     async def subscribe(self, request: Request, sent: Sent) -> Response:
         """Take a request to subscribe; the answer is the same whatever is known of the address, and takes as long."""
-        started = time.monotonic()
-        response = await run_in_threadpool(self._subscribe, request, sent)
-        step = self._services.sign_up.answer_seconds
-        if step and response.status_code == HTTPStatus.SEE_OTHER:
-            await asyncio.sleep(step - (time.monotonic() - started) % step)
-        return response
+        return await self._services.sign_up.in_step(HTTPStatus.SEE_OTHER, partial(self._subscribe, request, sent))
 
     def _subscribe(self, request: Request, sent: Form) -> Response:
         language = language_of(request, [first(sent, "lang")])
-        address = _address(first(sent, "email")[:KEPT], trials=self._services.sign_up.trials)
+        address = self._services.sign_up.address(first(sent, "email")[:KEPT])
         age = forms.age(self._services.links.keyring, sent, now=self._services.clock())
         is_program = bool(first(sent, TRAP)) or (age is not None and age < timedelta(seconds=self._services.sign_up.seconds))
         decision = ALLOWED
@@ -224,13 +216,6 @@ def _asked(address: Address, filled: Filled, offered: Sequence[Newsletter], lang
         ip=ip,
         cadences={row.id: filled.cadences[row.slug] for row in chosen if row.slug in filled.cadences},
     )
-
-
-def _address(given: str, *, trials: bool) -> Address | None:
-    try:
-        return subscribers.parse_address(given, trials=trials)
-    except BadAddress:
-        return None
 
 
 def _cadences(sent: Form, offered: Sequence[Newsletter]) -> dict[str, Cadence]:

@@ -1,17 +1,22 @@
 """What the pages work with, handed in by whoever starts them."""
 
+import asyncio
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
+from http import HTTPStatus
 
 import structlog
 from fastapi import Request
+from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import Response
 from starlette.background import BackgroundTask
 
 from newsletter.bounces.webhooks import Hooks
 from newsletter.db import Sessions
-from newsletter.subscribers import Policy
+from newsletter.errors import BadAddress
+from newsletter.subscribers import Address, Policy, parse_address
 from newsletter.throttle import UNTHROTTLED, Throttle
 from newsletter.tokens import Links
 
@@ -31,6 +36,21 @@ class SignUp:
     answer_seconds: float = 0.3  # each answer comes after a multiple of these, whatever it took
     takes_mail: Callable[[str], bool] = _any_domain  # whether mail to a domain can arrive
     trials: bool = False  # addresses in .test are taken
+
+    def address(self, given: str) -> Address | None:
+        """Return the address that somebody typed, None for what is none."""
+        try:
+            return parse_address(given, trials=self.trials)
+        except BadAddress:
+            return None
+
+    async def in_step(self, status: HTTPStatus, work: Callable[[], Response]) -> Response:
+        """Do the work in a thread and return its answer; one of this status comes so late that it does not tell what it took."""
+        started = time.monotonic()
+        response = await run_in_threadpool(work)
+        if self.answer_seconds and response.status_code == status:
+            await asyncio.sleep(self.answer_seconds - (time.monotonic() - started) % self.answer_seconds)
+        return response
 
 
 @dataclass(frozen=True)
