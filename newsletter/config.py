@@ -151,6 +151,51 @@ class HookSettings(BaseModel):
     mailgun_key: SecretStr = SecretStr("")  # Mailgun's HTTP webhook signing key
 
 
+class SourceSettings(BaseModel):
+    """How the sites are asked that papers come from."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    arxiv_url: str = "https://export.arxiv.org"  # its API
+    arxiv_feed_url: str = "https://rss.arxiv.org"  # its daily announcements
+    enrich: bool = True  # ask arXiv for what a list leaves out
+    inside: tuple[str, ...] = ()  # hosts of feeds that are asked although their addresses are of a private network
+
+
+class SummarySettings(BaseModel):
+    """The language model that writes summaries: any endpoint that speaks as OpenAI's chat completions do."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    url: str = ""  # as "http://127.0.0.1:11434/v1"; empty: none, and the abstract's own sentences are quoted
+    key: SecretStr = SecretStr("")
+    model: str = ""
+    seconds: Annotated[float, Field(gt=0, le=600)] = 60.0  # for one answer
+    tries: Annotated[int, Field(ge=1, le=10)] = 3  # for a paper, on different occasions
+    at_once: Annotated[int, Field(ge=1, le=64)] = 4  # of one process
+    patience_minutes: Annotated[int, Field(ge=0, le=1440)] = 30  # that an issue waits for summaries still to be made
+    daily_tokens: Annotated[int, Field(ge=0)] = 0  # (UTC), in and out; 0: no limit
+    daily_cost: Annotated[float, Field(ge=0)] = 0.0  # in the currency of the prices; 0: no limit
+    input_price: Annotated[float, Field(ge=0)] = 0.0  # of a million tokens
+    output_price: Annotated[float, Field(ge=0)] = 0.0
+    currency: str = "USD"
+    audit: bool = False  # compare meanings as well, by the model that comes with the extra "audit"
+
+    @property
+    def on(self) -> bool:
+        """Whether there is a language model."""
+        return bool(self.url and self.model)
+
+
+class AdminSettings(BaseModel):
+    """The pages behind the log-in."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    idle_hours: Annotated[int, Field(ge=1, le=720)] = 24  # without a request, after which a log-in ends
+    days: Annotated[int, Field(ge=1, le=365)] = 30  # after which it ends anyway
+
+
 class Settings(BaseSettings):
     """Everything that differs from one installation to the next."""
 
@@ -175,6 +220,9 @@ class Settings(BaseSettings):
     bounces: BounceSettings = BounceSettings()
     sign_up: SignUpSettings = SignUpSettings()
     hooks: HookSettings = HookSettings()
+    sources: SourceSettings = SourceSettings()
+    summaries: SummarySettings = SummarySettings()
+    admin: AdminSettings = AdminSettings()
     dkim: Signing = Signing.AUTO
     unknown_policy: UnknownPolicy = UnknownPolicy.RESEND_ONCE
     resend_after_minutes: Annotated[int, Field(ge=0, le=1440)] = 10  # time for an unknown's answer to come to light after all

@@ -109,6 +109,7 @@ def _columns(paper: PaperData) -> dict[str, Any]:
         "thumbnail_url": paper.thumbnail_url,
         "links": dict(paper.links),
         "keywords": list(paper.keywords),
+        "categories": list(paper.categories),
         "published_at": paper.published_at,
     }
 

@@ -21,6 +21,15 @@ class SummaryOrigin(StrEnum):
     EXTRACT = "extract"  # the abstract's own sentences
 
 
+class AttemptStatus(StrEnum):
+    """How a try to have a summary written by a language model went."""
+
+    RUNNING = "running"  # somebody is at it, until the lease ends
+    MADE = "made"
+    REFUSED = "refused"  # it wrote something that the checks did not pass
+    FAILED = "failed"  # it gave no answer, or none that could be read
+
+
 class CollectionStatus(StrEnum):
     """How reading a source for a day went."""
 
@@ -46,9 +55,23 @@ class Paper(SQLModel, table=True):
     thumbnail_url: str = ""
     links: dict[str, str] = Field(default_factory=dict, sa_column=json_column())
     keywords: list[str] = Field(default_factory=list, sa_column=json_column())
+    categories: list[str] = Field(default_factory=list, sa_column=json_column(server_default="[]"))  # arXiv's, the primary first
     published_at: datetime | None = None
     created_at: datetime
     updated_at: datetime
+
+
+class PaperRecord(SQLModel, table=True):
+    """What one source says of a paper: the paper is what its records say together."""
+
+    __tablename__ = "paper_records"
+    __table_args__ = (UniqueConstraint("paper_id", "source"),)
+
+    id: int = Field(default=None, primary_key=True)
+    paper_id: int = Field(foreign_key="papers.id", ondelete="CASCADE")
+    source: str  # the source's name: "huggingface", "arxiv"
+    said: dict[str, Any] = Field(default_factory=dict, sa_column=json_column())  # by column; empty: it knows none such
+    seen_at: datetime
 
 
 class PaperListing(SQLModel, table=True):
@@ -104,6 +127,40 @@ class Summary(SQLModel, table=True):
     created_at: datetime
 
 
+class SummaryAttempt(SQLModel, table=True):
+    """One try to have a summary written by a language model: what came of it and what it cost."""
+
+    __tablename__ = "summary_attempts"
+    __table_args__ = (
+        Index("ix_summary_attempts_paper_id_language", "paper_id", "language"),
+        Index("ix_summary_attempts_began_at", "began_at"),
+        # Two tasks never have the same summary written at once.
+        Index(
+            "uq_summary_attempts_paper_id_language",
+            "paper_id",
+            "language",
+            unique=True,
+            sqlite_where=text("status = 'running'"),
+            postgresql_where=text("status = 'running'"),
+        ),
+    )
+
+    id: int = Field(default=None, primary_key=True)
+    paper_id: int = Field(foreign_key="papers.id", ondelete="CASCADE")
+    language: str
+    model: str
+    prompt_version: str
+    status: AttemptStatus = Field(sa_column=enum_column(AttemptStatus, "status"))
+    reasons: list[str] = Field(default_factory=list, sa_column=json_column())  # what was wrong with it, in words
+    calls: int = 0  # of the endpoint
+    input_tokens: int = 0
+    output_tokens: int = 0
+    cost_micros: int = 0  # millionths of the currency that the prices are in
+    began_at: datetime
+    lease_until: datetime | None = None  # while it is running
+    ended_at: datetime | None = None
+
+
 class Issue(SQLModel, table=True):
     """One newsletter's digest of a day or a week; frozen once ready."""
 
@@ -118,7 +175,11 @@ class Issue(SQLModel, table=True):
     status: IssueStatus = Field(sa_column=enum_column(IssueStatus, "status", index=True))
     reason: str = ""  # why it is empty or cancelled
     subject: str = ""  # set when frozen
+    note: str = Field(default="", sa_column_kwargs={"server_default": ""})  # the editor's, at the top
     created_at: datetime
+    review_until: datetime | None = None  # a draft waits for approval until then; None: for nobody
+    approved_at: datetime | None = None
+    approved_by: str = Field(default="", sa_column_kwargs={"server_default": ""})  # an administrator's name
     frozen_at: datetime | None = None
     published_at: datetime | None = None
     catch_up: bool = Field(default=False, sa_column_kwargs={"server_default": false()})  # late: comes beside another
@@ -152,6 +213,41 @@ class IssuePaper(SQLModel, table=True):
     cadence: Cadence = Field(default=Cadence.DAILY, sa_column=enum_column(Cadence, "cadence"))
     position: int  # from 1
     released: bool = False
+    pinned: bool = Field(default=False, sa_column_kwargs={"server_default": false()})  # by an editor: all get it, first
+    dropped: bool = Field(default=False, sa_column_kwargs={"server_default": false()})  # by an editor: nobody gets it
+
+
+class IssueEdit(SQLModel, table=True):
+    """What an editor did to an issue, who and when."""
+
+    __tablename__ = "issue_edits"
+
+    id: int = Field(default=None, primary_key=True)
+    issue_id: int = Field(foreign_key="issues.id", index=True, ondelete="CASCADE")
+    paper_id: int | None = Field(default=None, foreign_key="papers.id")
+    editor: str  # an administrator's name
+    action: str  # "move", "drop", "restore", "pin", "unpin", "edit", "regenerate", "note", "approve", "hold"
+    before: str = ""
+    after: str = ""
+    at: datetime
+
+
+class Remark(SQLModel, table=True):
+    """What a reader finds wrong with how a paper is told."""
+
+    __tablename__ = "remarks"
+    __table_args__ = (Index("ix_remarks_closed_at_id", "closed_at", "id"),)
+
+    id: int = Field(default=None, primary_key=True)
+    issue_id: int = Field(foreign_key="issues.id", ondelete="CASCADE")
+    paper_id: int = Field(foreign_key="papers.id", ondelete="CASCADE")
+    summary_id: int | None = Field(default=None, foreign_key="summaries.id", ondelete="SET NULL")
+    content: str
+    reply_to: str = ""  # an address to answer to, if they gave one
+    ip: str = ""
+    made_at: datetime
+    closed_at: datetime | None = None
+    closed_by: str = ""
 
 
 class IssuePiece(SQLModel, table=True):

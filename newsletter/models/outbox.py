@@ -25,6 +25,7 @@ class DeliveryKind(StrEnum):
     NEW_ADDRESS = "new-address"  # to the new end
     HELP = "help"  # the answer to a mail that asks for it
     FORWARD = "forward"  # what somebody wrote to us, passed on to a person
+    REMARK = "remark"  # what a reader finds wrong with a paper's summary, for the operator
     ALARM = "alarm"
 
 

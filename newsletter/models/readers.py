@@ -3,7 +3,7 @@
 from datetime import date, datetime
 from enum import StrEnum
 
-from sqlalchemy import CheckConstraint, Index, UniqueConstraint
+from sqlalchemy import CheckConstraint, Index, UniqueConstraint, false
 from sqlmodel import Field, SQLModel
 
 from newsletter.lifecycle import SubscriptionStatus
@@ -18,6 +18,28 @@ class Cadence(StrEnum):
 
     DAILY = "daily"
     WEEKLY = "weekly"
+
+
+class CatchUp(StrEnum):
+    """What becomes of the days that an outage missed."""
+
+    EACH = "each"  # an issue a day
+    MERGED = "merged"  # all of them in one issue
+
+
+class Review(StrEnum):
+    """Whether a person looks at an issue before it goes, and what happens if nobody does until its deadline."""
+
+    AUTOMATIC = "automatic"  # nobody has to
+    THEN_SEND = "then-send"
+    THEN_HOLD = "then-hold"
+
+
+class NoMatch(StrEnum):
+    """What a reader gets of an issue in which nothing is about their topics."""
+
+    SKIP = "skip"  # no mail that day
+    SHORT = "short"  # its papers as one line each
 
 
 class SuppressionReason(StrEnum):
@@ -37,6 +59,7 @@ class Newsletter(SQLModel, table=True):
         UniqueConstraint("slug"),
         CheckConstraint("send_hour BETWEEN 0 AND 23", name="send_hour"),
         CheckConstraint("max_papers BETWEEN 1 AND 200", name="max_papers"),
+        CheckConstraint("weekly_papers BETWEEN 1 AND 200", name="weekly_papers"),
     )
 
     id: int = Field(default=None, primary_key=True)  # None only until flushed
@@ -51,6 +74,12 @@ class Newsletter(SQLModel, table=True):
     cutoff_hours: int = 24  # after 00:00 UTC of a list day, when its issue is made
     give_up_hours: int = 12  # after its due time, when a digest is no longer worth sending
     max_papers: int = 50
+    weekly_papers: int = Field(default=20, sa_column_kwargs={"server_default": "20"})  # the week's best, by votes
+    patience_hours: int = Field(default=6, sa_column_kwargs={"server_default": "6"})  # after the cut-off, for a source that fails
+    catch_up: CatchUp = Field(default=CatchUp.EACH, sa_column=enum_column(CatchUp, "catch_up", server_default="each"))
+    review: Review = Field(default=Review.AUTOMATIC, sa_column=enum_column(Review, "review", server_default="automatic"))
+    review_hours: int = Field(default=6, sa_column_kwargs={"server_default": "6"})  # after it is made, until the deadline
+    no_match: NoMatch = Field(default=NoMatch.SKIP, sa_column=enum_column(NoMatch, "no_match", server_default="skip"))
     from_name: str
     from_address: str
     reply_to: str = ""
@@ -137,6 +166,7 @@ class Subscription(SQLModel, table=True):
     topics: list[str] = Field(default_factory=list, sa_column=json_column())  # arXiv categories: "cs.CL"
     keywords: list[str] = Field(default_factory=list, sa_column=json_column(server_default="[]"))  # free words
     max_papers: int | None = None
+    match_first: bool = Field(default=False, sa_column_kwargs={"server_default": false()})  # else by votes
     paused_until: date | None = None
     created_at: datetime
     confirmed_at: datetime | None = None

@@ -34,6 +34,7 @@ class PaperData:
     thumbnail_url: str = ""  # an image; never a video, an SVG or the submitter's face
     published_at: datetime | None = None  # aware
     keywords: tuple[str, ...] = ()
+    categories: tuple[str, ...] = ()  # arXiv's, as "cs.CL", the primary first
     links: Mapping[str, str] = field(default_factory=dict)  # "code", "project", "pdf", "video" -> http(s) URL
     summaries: tuple[SummaryData, ...] = ()
 
