@@ -1,4 +1,3 @@
-from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -30,7 +29,7 @@ def brakes():
 
 def hear(brakes, reply, times=1, domain="example.org", issue=7):
     """Let the brakes hear a reply about so many deliveries."""
-    row = replace(ROW, address=f"ari@{domain}", issue_id=issue)
+    row = ROW._replace(address=f"ari@{domain}", issue_id=issue)
     for _ in range(times):
         brakes.note(row, judge(reply), reply, RELAY)
 

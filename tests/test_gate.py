@@ -1,6 +1,5 @@
 from collections import Counter, deque
 from contextlib import suppress
-from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -53,7 +52,7 @@ def gate():
 
 def rows(*domains, issue=7):
     """Return claimed deliveries, numbered from 1, to these domains."""
-    return deque(replace(ROW, id=at, address=f"ari@{domain}", issue_id=issue) for at, domain in enumerate(domains, 1))
+    return deque(ROW._replace(id=at, address=f"ari@{domain}", issue_id=issue) for at, domain in enumerate(domains, 1))
 
 
 def ids(some):
@@ -79,7 +78,7 @@ def test_over_a_paused_relay_nothing_begins_and_nothing_is_put_off(gate):
 
 def test_what_a_pause_concerns_is_put_off_and_the_rest_begins(gate):
     paused = Pauses(domains={f"{RELAY} shut.example": LATER}, issues={8: RESUMED})
-    claimed = rows("shut.example", "a.example") + deque([replace(ROW, id=3, issue_id=8), replace(ROW, id=4)])
+    claimed = rows("shut.example", "a.example") + deque([ROW._replace(id=3, issue_id=8), ROW._replace(id=4)])
 
     chosen = gate().choose(claimed, 4, None, paused, now=NOW)
 

@@ -14,7 +14,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import TypeVar
 
@@ -209,7 +209,7 @@ class Engine:
         if taken.owed or taken.begun:
             self.report.count(outcome.event)
             is_returned = outcome.event is DeliveryEvent.GIVE_BACK
-            self._outcomes.append(replace(outcome, attempt=taken.row.attempts + 1) if is_returned else outcome)
+            self._outcomes.append(outcome._replace(attempt=taken.row.attempts + 1) if is_returned else outcome)
         reason = len(self._outcomes) if self._dry else self._room()
         if reason * 3 >= self.pace.window or not self._taken:
             self._news.set()

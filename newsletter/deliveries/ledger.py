@@ -44,8 +44,7 @@ class Leases:
 LEASES = Leases()
 
 
-@dataclass(frozen=True)
-class Claimed:
+class Claimed(NamedTuple):
     """A delivery in a worker's hands: what is needed to make and send its mail."""
 
     id: int
@@ -60,8 +59,7 @@ class Claimed:
     attempts: int
 
 
-@dataclass(frozen=True)
-class Outcome:
+class Outcome(NamedTuple):
     """What became of one delivery: the event, the server's words if there were any, and when to try again."""
 
     delivery_id: int
@@ -100,7 +98,7 @@ def claim(  # noqa: PLR0913 -- what, for whom, for how long
     given = {"worker": worker, "which_lane": lane.value, "most": limit, "now": now, "until": now + lease}
     rows = session.connection().execute(statements.CLAIM, given)
     ranked = sorted(rows, key=lambda row: (row[-1], row[0]))
-    return [Claimed(*row[:-1]) for row in ranked]
+    return [Claimed._make(row[:-1]) for row in ranked]
 
 
 def begin(session: Session, ids: Sequence[int], *, worker: str, now: datetime, lease: timedelta = SENDING_LEASE) -> Look:

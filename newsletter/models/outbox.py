@@ -74,7 +74,6 @@ class Delivery(SQLModel, table=True):
         ),
         Index("ix_deliveries_issue_id_status", "issue_id", "status"),
         Index("ix_deliveries_subscriber_id", "subscriber_id"),
-        Index("ix_deliveries_subscription_id", "subscription_id"),  # or each one deleted has all deliveries searched
         Index(
             "ix_deliveries_doubtful",
             "claimed_by",
@@ -97,7 +96,8 @@ class Delivery(SQLModel, table=True):
     newsletter_id: int | None = Field(default=None, foreign_key="newsletters.id")
     issue_id: int | None = Field(default=None, foreign_key="issues.id")
     subscriber_id: int | None = Field(default=None, foreign_key="subscribers.id", ondelete="SET NULL")
-    subscription_id: int | None = Field(default=None, foreign_key="subscriptions.id", ondelete="SET NULL")
+    # No key of another table: each of a mail's three changes would write its index, and no id is ever given twice.
+    subscription_id: int | None = None
     address: str
     language: str = ""  # of the mail, where it is not the newsletter's
     values: dict[str, Any] = Field(
