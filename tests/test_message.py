@@ -16,7 +16,7 @@ from newsletter.errors import BadInput
 from newsletter.mail.compose import Mailbox, MessageHeaders, Selection, body, compose, head, prepare
 from newsletter.mail.emails import DigestEmail, PaperCard, Publication
 from newsletter.mail.headers import ListInfo
-from newsletter.mail.render import Piece, Rendered, render
+from newsletter.mail.render import Piece, Rendered, render, wrap
 
 NOW = datetime(2024, 3, 14, 9, tzinfo=UTC)
 SLOTS = ("name", "link", "rank", "count")
@@ -36,27 +36,41 @@ PAPERS = Rendered(
     subject="\x01count\x02 papers",
     text=(
         Piece("head", "Good morning \x01name\x02\n"),
+        Piece("why", "For you: \x01why\x02\n"),
         Piece("card:7", "\x01rank\x02. Seven\n"),
         Piece("card:8", "\x01rank\x02. Eight\n"),
         Piece("lines", "Also\n"),
         Piece("line:7", "\x01rank\x02 seven\n"),
         Piece("line:8", "\x01rank\x02 eight\n"),
+        Piece("more", "\x01more\x02 more\n"),
         Piece("foot", "\x01count\x02 in all"),
     ),
-    html=tuple(Piece(name, f"<p>{name}") for name in ("head", "card:7", "card:8", "lines", "line:7", "line:8", "foot")),
+    html=tuple(
+        Piece(name, f"<p>{name}") for name in ("head", "why", "card:7", "card:8", "lines", "line:7", "line:8", "more", "foot")
+    ),
 )
 
 clean = st.text(st.characters(exclude_categories=["Cc", "Cs", "Zl", "Zp"]), max_size=90)
 marks = st.sampled_from([f"\x01{name}\x02" for name in SLOTS if name != "rank"])
 contents = st.lists(clean | marks | st.just("\n") | st.just("words that fill a line or two. " * 4), max_size=8).map("".join)
 ranked = st.lists(clean | marks | st.just("\x01rank\x02") | st.just("a longer segment\n" * 9), max_size=8).map("".join)
+reasons = st.lists(clean | st.just("a long reason of many topics and words"), min_size=1, max_size=4).map(" <&> ".join)
 
 
 @st.composite
 def parts(draw, ids):
     papers = [Piece(f"card:{paper}", draw(ranked)) for paper in ids]
     lines = [Piece(f"line:{paper}", draw(ranked)) for paper in ids]
-    return (Piece("head", draw(contents)), *papers, Piece("lines", draw(contents)), *lines, Piece("foot", draw(contents)))
+    why, more = Piece("why", draw(contents) + "\x01why\x02" + draw(contents)), Piece("more", "\x01more\x02" + draw(contents))
+    return (
+        Piece("head", draw(contents)),
+        why,
+        *papers,
+        Piece("lines", draw(contents)),
+        *lines,
+        more,
+        Piece("foot", draw(contents)),
+    )
 
 
 @st.composite
@@ -66,7 +80,8 @@ def messages(draw):
     rendered = Rendered(draw(clean | marks), draw(parts(ids)), draw(parts(ids)))
     chosen = draw(st.permutations(ids))[: draw(st.integers(0, len(ids)))]
     split = draw(st.integers(0, len(chosen)))
-    selection = draw(st.sampled_from([None, Selection(tuple(chosen[:split]), tuple(chosen[split:]))]))
+    why, more = draw(st.just("") | reasons), draw(st.integers(0, 12))
+    selection = draw(st.sampled_from([None, Selection(tuple(chosen[:split]), tuple(chosen[split:]), why, more)]))
     return rendered, {"name": draw(clean), "link": draw(clean)}, selection
 
 
@@ -78,10 +93,11 @@ def plainly(pieces, slots, selection, escape):
     order = [f"card:{paper}" for paper in chosen.cards] + [f"line:{paper}" for paper in chosen.lines]
     papers = [by_name[name].replace("\x01rank\x02", str(rank)) for rank, name in enumerate(order, 1)]
     lines = [by_name["lines"]] if chosen.lines else []
-    words = "".join(
-        [by_name["head"], *papers[: len(chosen.cards)], *lines, *papers[len(chosen.cards) :], by_name.get("foot", "")]
-    )
-    return fill(words, {**slots, "count": str(chosen.count)}, escape)
+    first = by_name["head"] + (by_name.get("why", "") if chosen.why else "")
+    last = (by_name.get("more", "") if chosen.more else "") + by_name.get("foot", "")
+    words = "".join([first, *papers[: len(chosen.cards)], *lines, *papers[len(chosen.cards) :], last])
+    words = words.replace("\x01why\x02", wrap(chosen.why) if escape is str else escape(chosen.why))
+    return fill(words, {**slots, "count": str(chosen.count), "more": str(chosen.more)}, escape)
 
 
 def fill(words, slots, escape):
@@ -142,7 +158,9 @@ def test_any_selection_of_a_real_mail_is_its_pieces_byte_for_byte(kind, language
         slots = {name: value + "k" for name, value in slots.items()}
         chosen = random.sample(prepared.everything.cards, random.randint(0, len(prepared.everything.cards)))
         split = random.randint(0, len(chosen))
-        selection = Selection(tuple(chosen[:split]), tuple(chosen[split:]))
+        selection = Selection(
+            tuple(chosen[:split]), tuple(chosen[split:]), random.choice(["", "말 <&> 글"]), random.choice([0, 7])
+        )
         raw = compose(prepared, headers=HEADERS, slots=slots, selection=selection)
         parts = ((rendered.text, str), (rendered.html, html.escape))
         words = [plainly(pieces, slots, selection, escape) for pieces, escape in parts]
@@ -199,6 +217,33 @@ def test_a_selection_of_nothing_is_nothing():
     raw = compose(prepare(PAPERS), headers=HEADERS, slots={"name": "Ari"}, selection=Selection(()))
 
     assert content(message_from_bytes(raw, policy=policy.default), "plain") == "Good morning Ari\n0 in all"
+
+
+def test_a_selection_says_why_and_what_there_was_no_room_for():
+    selection = Selection((8,), why="words, words: " * 6, more=3)
+    raw = compose(prepare(PAPERS), headers=HEADERS, slots={"name": "Ari"}, selection=selection)
+
+    text = content(message_from_bytes(raw, policy=policy.default), "plain")
+    assert " ".join(text.split()) == f"Good morning Ari For you: {'words, words: ' * 6}1. Eight 3 more 1 in all"
+    assert max(map(len, text.splitlines())) <= 76 + len("For you: ")
+
+
+def test_an_issue_frozen_without_a_piece_for_why_goes_without():
+    older = replace(
+        PAPERS, **{part: [p for p in getattr(PAPERS, part) if p.name not in ("why", "more")] for part in ("text", "html")}
+    )
+    raw = compose(prepare(older), headers=HEADERS, slots={"name": "Ari"}, selection=Selection((8,), why="For you", more=3))
+
+    assert content(message_from_bytes(raw, policy=policy.default), "plain") == "Good morning Ari\n1. Eight\n1 in all"
+
+
+def test_why_these_costs_the_papers_behind_it_no_second_encoding():
+    prepared = prepare(render(mail_samples.digest(*map(mail_samples.paper, range(1, 5)))))
+    slots = dict.fromkeys(prepared.wanted, "https://n.example.net/")
+    for number in range(200):
+        body(prepared, slots=slots, selection=Selection((1, 2, 3, 4), why=f"word {number}"))
+
+    assert max(card.known.cache_info().misses for card in prepared.html.cards.values()) <= 3
 
 
 def test_a_paper_that_is_not_in_the_issue_cannot_be_chosen():

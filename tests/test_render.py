@@ -58,9 +58,10 @@ def test_no_golden_file_is_left_over():
 def test_a_digest_is_cut_into_head_cards_lines_and_foot(language):
     rendered = render(digest(*varied(language), language=language))
     cards, lines = [f"card:{number}" for number in range(1, 6)], [f"line:{number}" for number in range(1, 6)]
+    names = ["head", "why", *cards, "lines", *lines, "more", "foot"]
 
-    assert [piece.name for piece in rendered.html] == ["head", *cards, "lines", *lines, "foot"]
-    assert [piece.name for piece in rendered.text] == ["head", *cards, "lines", *lines, "foot"]
+    assert [piece.name for piece in rendered.html] == names
+    assert [piece.name for piece in rendered.text] == names
 
 
 @given(order=st.permutations(range(1, 6)), chosen=st.integers(0, 5), as_cards=st.integers(0, 5))
@@ -97,7 +98,9 @@ def test_a_readers_own_values_stand_where_the_digest_promises_them(part):
     pieces = {piece.name: SLOT.findall(piece.content) for piece in getattr(render(digest(*varied("en"))), part)}
 
     assert pieces.pop("head") == ["count"]
+    assert pieces.pop("why") == ["why"]
     assert pieces.pop("lines") == []
+    assert sorted(pieces.pop("more")) == ["more", "view_url"]
     assert sorted(pieces.pop("foot")) == ["preferences_url", "unsubscribe_url", "view_url"]
     assert set(map(tuple, pieces.values())) == {("rank",)}
 

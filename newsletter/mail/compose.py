@@ -5,6 +5,7 @@ twice, even where each chose papers of their own. Base64 turns three bytes into 
 with a whole group: it leaves over a byte or two, which begin the first line of the next. So a piece is kept encoded for
 each rank and for each of the few things that the piece before it can leave over, and a message is a join of what is
 kept. Only the slots that hold a reader's own values, and the bytes that complete their groups, are encoded each time.
+What a selection says of itself, why these papers and how many are left out, is encoded once for each selection.
 """
 
 import html
@@ -21,7 +22,7 @@ from newsletter.errors import BadInput
 from newsletter.mail import headers as fields
 from newsletter.mail.enclosing import enclose
 from newsletter.mail.headers import ListInfo
-from newsletter.mail.render import FOOT, HEAD, SLOT, Piece, Rendered
+from newsletter.mail.render import FOOT, HEAD, MORE, SLOT, WHY, Piece, Rendered, wrap
 
 # Base64 has no "_", so the boundary occurs in no part, whatever is in it.
 _BOUNDARY = b"=_part_=_of_=_message_="
@@ -37,6 +38,7 @@ _KEPT = 512  # encoded forms of one stretch
 _ARRANGED = 4096  # two for each selection lately made, of some 2 KB: references to what is encoded, not copies of it
 _CARD, _LINES, _ONE_LINE = "card:", "lines", "line:"
 _RANK, _COUNT = "rank", "count"
+_SELECTIONS_OWN = frozenset({WHY, MORE})  # slots that a selection fills
 
 
 @dataclass(frozen=True)
@@ -69,6 +71,8 @@ class Selection:
 
     cards: tuple[int, ...]
     lines: tuple[int, ...] = ()
+    why: str = ""  # why these, in the newsletter's language; empty: everybody gets them
+    more: int = 0  # papers for which there was no room
 
     @property
     def count(self) -> int:
@@ -86,7 +90,7 @@ class _Stretch:
     The number is a paper's rank, or else how many papers there are.
     """
 
-    own: frozenset[str]  # the slots that hold something else
+    own: frozenset[str]  # the slots that hold something else: a reader's own values, or what a selection says of itself
     known: Callable[[int, bytes], _Encoded]  # where there are none; remembers
     encode: Callable[[Mapping[str, bytes], int, bytes], _Encoded]
 
@@ -100,6 +104,7 @@ class _Part:
     lines: Mapping[int, _Stretch]
     others: Mapping[str, Sequence[_Stretch]]
     escape: Callable[[str], str]
+    lay_out: Callable[[str], str]  # what has paragraphs of its own
 
     @property
     def wanted(self) -> Iterator[str]:
@@ -130,8 +135,8 @@ def prepare(rendered: Rendered) -> Prepared:
             f"{rendered.subject!r}: the text has the pieces {names}, the HTML {[piece.name for piece in rendered.html]}",
             hint="Give body.txt and body.html the same pieces, each once.",
         )
-    text, html_part = _prepare_part(rendered.text, str), _prepare_part(rendered.html, html.escape)
-    wanted = frozenset(SLOT.findall(rendered.subject)).union(text.wanted, html_part.wanted) - {_COUNT}
+    text, html_part = _prepare_part(rendered.text, str, _wrapped), _prepare_part(rendered.html, html.escape, html.escape)
+    wanted = frozenset(SLOT.findall(rendered.subject)).union(text.wanted, html_part.wanted) - {_COUNT} - _SELECTIONS_OWN
     cards = tuple(int(name.removeprefix(_CARD)) for name in names if name.startswith(_CARD))
     return Prepared(rendered.subject, Selection(cards), wanted, text, html_part)
 
@@ -187,7 +192,7 @@ def body(prepared: Prepared, *, slots: Mapping[str, str], selection: Selection |
     given = _check(prepared.wanted, slots)
     out: list[bytes] = []
     for opening, part in ((_TEXT_PART, prepared.text), (_HTML_PART, prepared.html)):
-        values = {name: part.escape(value).encode() for name, value in given.items()} | {_COUNT: b"%d" % chosen.count}
+        values = {name: part.escape(value).encode() for name, value in given.items()} | _own_values(part, chosen)
         lines, carry, rest = _arrange(part, chosen)
         out += (opening, *lines)
         for stretch, number in rest:
@@ -198,14 +203,24 @@ def body(prepared: Prepared, *, slots: Mapping[str, str], selection: Selection |
     return b"".join(out)
 
 
-def _prepare_part(pieces: Sequence[Piece], escape: Callable[[str], str]) -> _Part:
+def _wrapped(text: str) -> str:
+    return wrap(text).replace("\n", "\r\n")
+
+
+def _own_values(part: _Part, chosen: Selection) -> dict[str, bytes]:
+    """Return what a selection says of itself."""
+    fields.refuse_controls(WHY, chosen.why)
+    return {_COUNT: b"%d" % chosen.count, WHY: part.lay_out(chosen.why).encode(), MORE: b"%d" % chosen.more}
+
+
+def _prepare_part(pieces: Sequence[Piece], escape: Callable[[str], str], lay_out: Callable[[str], str]) -> _Part:
     contents = {piece.name: "\r\n".join(re.split("\r\n|\r|\n", piece.content)) for piece in pieces}
     cards, lines = (
         {int(name.removeprefix(form)): _stretch(content, _RANK) for name, content in contents.items() if name.startswith(form)}
         for form in (_CARD, _ONE_LINE)
     )
     others = {name: _stretches(content) for name, content in contents.items() if not name.startswith((_CARD, _ONE_LINE))}
-    return _Part(cards, lines, others, escape)
+    return _Part(cards, lines, others, escape, lay_out)
 
 
 def _stretches(content: str) -> list[_Stretch]:
@@ -247,27 +262,30 @@ def _order(part: _Part, chosen: Selection) -> list[_Numbered]:
     count, cards = chosen.count, len(chosen.cards)
     try:
         ordered = [(stretch, count) for stretch in part.others[HEAD]]
+        if chosen.why:  # an issue frozen before there was such a piece goes without
+            ordered += [(stretch, count) for stretch in part.others.get(WHY, ())]
         ordered += zip(map(part.cards.__getitem__, chosen.cards), range(1, cards + 1), strict=True)
         if chosen.lines:
             ordered += [(stretch, count) for stretch in part.others[_LINES]]
             ordered += zip(map(part.lines.__getitem__, chosen.lines), range(cards + 1, count + 1), strict=True)
     except KeyError as missing:
         raise BadInput(f"the email has no piece {missing}", hint="Choose among the papers of the issue.") from None
-    return ordered + [(stretch, count) for stretch in part.others.get(FOOT, ())]
+    last = (*(part.others.get(MORE, ()) if chosen.more else ()), *part.others.get(FOOT, ()))
+    return ordered + [(stretch, count) for stretch in last]
 
 
 @lru_cache(maxsize=_ARRANGED)
 def _arrange(part: _Part, chosen: Selection) -> tuple[list[bytes], bytes, list[_Numbered]]:
     """Return the lines of a selection up to the first stretch with a reader's own values, the bytes left over, and the rest."""
-    ordered = _order(part, chosen)
+    ordered, values = _order(part, chosen), _own_values(part, chosen)
     lines: list[bytes] = []
     rest: list[_Numbered] = []
     carry = b""
     for position, (stretch, number) in enumerate(ordered):
-        if stretch.own:
+        if not stretch.own <= _SELECTIONS_OWN:
             rest = ordered[position:]
             break
-        first, second, carry = stretch.known(number, carry)
+        first, second, carry = stretch.encode(values, number, carry) if stretch.own else stretch.known(number, carry)
         lines += (first, second)
     return lines, carry, rest
 

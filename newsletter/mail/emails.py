@@ -56,7 +56,7 @@ class DigestEmail(Email):
     """An issue: all its papers, of which each reader gets a selection."""
 
     kind: ClassVar[str] = "digest"
-    slots: ClassVar[tuple[str, ...]] = ("unsubscribe_url", "preferences_url", "view_url", "rank", "count")
+    slots: ClassVar[tuple[str, ...]] = ("unsubscribe_url", "preferences_url", "view_url", "rank", "count", "why", "more")
 
     first_day: date
     last_day: date

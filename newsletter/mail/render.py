@@ -23,7 +23,7 @@ from markupsafe import Markup
 from newsletter import i18n, templating
 from newsletter.mail.emails import Email
 
-HEAD, FOOT = "head", "foot"
+HEAD, WHY, MORE, FOOT = "head", "why", "more", "foot"
 TEXT_WIDTH = 76  # columns of the text part; a Hangul syllable takes two
 SLOT = re.compile("\x01([a-z_]+)\x02")
 
@@ -32,7 +32,8 @@ SLOT = re.compile("\x01([a-z_]+)\x02")
 class Piece:
     """A part of an email that is chosen or left out as a whole.
 
-    `name` is "head", "card:<paper id>", "lines" (the heading over the one-line forms), "line:<paper id>" or "foot".
+    `name` is "head", "why" (these papers), "card:<paper id>", "lines" (the heading over the one-line forms),
+    "line:<paper id>", "more" (than there was room for) or "foot".
     """
 
     name: str
