@@ -37,6 +37,15 @@ class CollectionStatus(StrEnum):
     FAILED = "failed"  # it did not answer, or with something unreadable
 
 
+class Matter(StrEnum):
+    """What a reader finds wrong."""
+
+    FACT = "fact"  # a number, a name, a claim
+    PAPER = "paper"  # it tells of another one
+    LANGUAGE = "language"
+    OTHER = "other"
+
+
 class Paper(SQLModel, table=True):
     """What we report: one paper, however many sources list it."""
 
@@ -242,6 +251,7 @@ class Remark(SQLModel, table=True):
     issue_id: int = Field(foreign_key="issues.id", ondelete="CASCADE")
     paper_id: int = Field(foreign_key="papers.id", ondelete="CASCADE")
     summary_id: int | None = Field(default=None, foreign_key="summaries.id", ondelete="SET NULL")
+    matter: Matter = Field(default=Matter.OTHER, sa_column=enum_column(Matter, "matter", server_default="other"))
     content: str
     reply_to: str = ""  # an address to answer to, if they gave one
     ip: str = ""
