@@ -37,6 +37,17 @@ class CollectionStatus(StrEnum):
     FAILED = "failed"  # it did not answer, or with something unreadable
 
 
+class Emptiness(StrEnum):
+    """Why an issue is empty."""
+
+    NOT = ""  # it is not, or nobody kept why
+    NOTHING = "nothing"  # its sources answered, and listed nothing
+    TOLD = "told"  # all that they listed has been told already
+    FAILED = "source-failed"  # one of them did not answer, and the others listed nothing
+    UNREAD = "unread"  # none of them was read
+    MERGED = "merged"  # its papers are in the issue of several days
+
+
 class Matter(StrEnum):
     """What a reader finds wrong."""
 
@@ -116,6 +127,8 @@ class Collection(SQLModel, table=True):
     error: str = ""
     collected_at: datetime  # the last try
     succeeded_at: datetime | None = None  # the last good reading
+    failing_since: datetime | None = None  # none was good since
+    doubtful: bool = Field(default=False, sa_column_kwargs={"server_default": false()})  # nothing on a weekday, as never before
 
 
 class Summary(SQLModel, table=True):
@@ -183,6 +196,8 @@ class Issue(SQLModel, table=True):
     last_day: date
     status: IssueStatus = Field(sa_column=enum_column(IssueStatus, "status", index=True))
     reason: str = ""  # why it is empty or cancelled
+    emptiness: Emptiness = Field(default=Emptiness.NOT, sa_column=enum_column(Emptiness, "emptiness", server_default=""))
+    left_out: list[int] = Field(default_factory=list, sa_column=json_column(server_default="[]"))  # papers below a week's best
     subject: str = ""  # set when frozen
     note: str = Field(default="", sa_column_kwargs={"server_default": ""})  # the editor's, at the top
     created_at: datetime
@@ -235,7 +250,7 @@ class IssueEdit(SQLModel, table=True):
     issue_id: int = Field(foreign_key="issues.id", index=True, ondelete="CASCADE")
     paper_id: int | None = Field(default=None, foreign_key="papers.id")
     editor: str  # an administrator's name
-    action: str  # "move", "drop", "restore", "pin", "unpin", "edit", "regenerate", "note", "approve", "hold"
+    action: str  # "move", "drop", "restore", "pin", "unpin", "edit", "regenerate", "note", "approve", "deadline"
     before: str = ""
     after: str = ""
     at: datetime
