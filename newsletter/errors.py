@@ -9,6 +9,7 @@ NewsletterError            says what, where, and what to do; the CLI prints it a
 │   └── BadAddress         an email address that cannot be mailed
 ├── NotFound               there is no such newsletter, issue, subscriber …
 ├── Conflict               it is there, but in a state that forbids what was asked
+│   └── Stale              somebody else changed it since it was shown: look again
 ├── BadToken               a link that is forged, or for another purpose
 │   └── LinkExpired        one of ours, and too old: ask for a new one
 ├── BadSignature           a provider's message that is forged, altered or too old: nothing is believed of it
@@ -65,6 +66,10 @@ class NotFound(NewsletterError):
 
 class Conflict(NewsletterError):
     """It is there, but in a state that forbids what was asked."""
+
+
+class Stale(Conflict):
+    """Somebody else changed it since it was shown to who wants to change it."""
 
 
 class BadToken(NewsletterError):
