@@ -15,6 +15,7 @@ from newsletter.errors import BrokerError
 from newsletter.tokens import Keyring, Links
 
 if TYPE_CHECKING:  # imported where they are made: commands that need none of them start quickly
+    from newsletter.admins import Rules
     from newsletter.bounces import Terms
     from newsletter.bounces.webhooks import Hook, Hooks
     from newsletter.deliveries import Journal, Mailer, OpenWay, Pace
@@ -23,6 +24,7 @@ if TYPE_CHECKING:  # imported where they are made: commands that need none of th
     from newsletter.mail.dkim import Signer
     from newsletter.mail.smtp import Relay
     from newsletter.sources import Source
+    from newsletter.sources.registry import Sites
     from newsletter.subscribers import Address, Policy
     from newsletter.summarisers import Summariser
     from newsletter.throttle import Throttle
@@ -60,6 +62,13 @@ def policy_of(settings: Settings) -> "Policy":
     return Policy(secret=settings.keys()[-1], confirm_within=timedelta(hours=settings.confirm_hours))
 
 
+def admin_rules_of(settings: Settings) -> "Rules":
+    """Return how long the log-in of an administrator holds."""
+    from newsletter.admins import Rules
+
+    return Rules(idle=timedelta(hours=settings.admin.idle_hours), lasts=timedelta(days=settings.admin.days))
+
+
 def bounce_terms_of(settings: Settings) -> "Terms":
     """Return by what reports of failed mail are judged."""
     from newsletter.bounces import Rules, Terms, Threshold
@@ -88,10 +97,10 @@ def hooks_of(settings: Settings) -> "Hooks":
 
 def _fetch_proof(url: str, *, our_url: str) -> bytes:
     """Return what is at a provider's address, which somebody who is not proved yet has named: little, soon, and from there."""
-    from newsletter.sources.http import Limits, fetch
+    from newsletter.sources.http import Limits, Web
 
     bounds = Limits(connect=5, read=5, total=10, size=100_000, redirects=0, attempts=1)
-    return fetch(url, base_url=our_url, limits=bounds)
+    return Web(our_url, bounds).get(url).body
 
 
 def office_of(settings: Settings) -> "Office":
@@ -225,11 +234,24 @@ def journal_folder(settings: Settings) -> Path:
     return settings.data_dir / "journal"
 
 
+def sites_of(settings: Settings) -> "Sites":
+    """Return where the sites are that papers come from, and how they are asked."""
+    from newsletter.sources.http import Web
+    from newsletter.sources.registry import Sites
+
+    return Sites(
+        Web(settings.base_url, inside=frozenset(settings.sources.inside), folder=settings.data_dir / "cache" / "sources"),
+        huggingface=settings.huggingface_url,
+        arxiv=settings.sources.arxiv_url,
+        arxiv_feed=settings.sources.arxiv_feed_url,
+    )
+
+
 def source_of(settings: Settings, name: str) -> "Source":
     """Return the source a newsletter names; raises SettingsError for an unknown one."""
     from newsletter.sources.registry import open_source
 
-    return open_source(name, our_url=settings.base_url, huggingface_url=settings.huggingface_url)
+    return open_source(name, sites_of(settings))
 
 
 def summarisers_of(settings: Settings) -> "list[Summariser]":

@@ -359,7 +359,7 @@ def test_the_sample_has_one_day_in_two_languages():
 
 
 def test_sources_are_opened_by_name(tmp_path):
-    assert isinstance(open_source("huggingface", our_url="https://news.example"), HuggingFace)
+    assert isinstance(open_source("huggingface"), HuggingFace)
     assert [open_source(name).name for name in ("huggingface", "sample", f"documents:{tmp_path}")] == [
         "huggingface",
         "sample",
@@ -367,7 +367,7 @@ def test_sources_are_opened_by_name(tmp_path):
     ]
 
 
-@pytest.mark.parametrize("name", ["", "arxiv", "documents", "documents:", "sample:x", "Huggingface"])
+@pytest.mark.parametrize("name", ["", "telepathy", "documents", "documents:", "sample:x", "Huggingface"])
 def test_an_unknown_source_is_answered_with_the_known_ones(name):
     with pytest.raises(SettingsError) as caught:
         open_source(name)

@@ -8,11 +8,11 @@ from hypothesis import strategies as st
 from sources_server import Answer, site
 
 from newsletter.errors import SourceMalformed, SourceUnavailable
-from newsletter.sources.http import Limits
+from newsletter.sources.http import Limits, Web
 from newsletter.sources.huggingface import HuggingFace, parse
 
 DAY = date(2024, 3, 14)
-QUICK = Limits(connect=1, read=1, total=5, attempts=2, first_wait=0.001, longest_wait=0.01, jitter=0)
+QUICK = Web(limits=Limits(connect=1, read=1, total=5, attempts=2, first_wait=0.001, longest_wait=0.01, jitter=0))
 
 
 def item(number="2403.00001", *, outer=(), **inner):
@@ -174,7 +174,7 @@ def test_no_type_of_any_field_is_an_accident(inner, media):
 
 def test_an_empty_day_is_a_good_answer():
     with site(Answer(b"[]")) as served:
-        assert HuggingFace(served.url, limits=QUICK).listing(DAY).papers == ()
+        assert HuggingFace(served.url, QUICK).listing(DAY).papers == ()
 
     assert served.asked == ["/api/daily_papers?date=2024-03-14&limit=100&p=0"]
 
@@ -193,7 +193,7 @@ def paged(total):
 @pytest.mark.parametrize(("total", "requests"), [(99, 1), (100, 2), (230, 3)])
 def test_pages_are_asked_for_until_one_is_not_full(total, requests):
     with site(paged(total)) as served:
-        listing = HuggingFace(served.url, limits=QUICK).listing(DAY)
+        listing = HuggingFace(served.url, QUICK).listing(DAY)
 
     assert (len(listing.papers), len(served.asked)) == (total, requests)
     assert listing.problems == ()
@@ -202,14 +202,14 @@ def test_pages_are_asked_for_until_one_is_not_full(total, requests):
 def test_a_server_that_ignores_the_page_ends_it():
     full = Answer(json.dumps([item(f"2403.{number:05}") for number in range(100)]).encode())
     with site(full) as served:
-        listing = HuggingFace(served.url, limits=QUICK).listing(DAY)
+        listing = HuggingFace(served.url, QUICK).listing(DAY)
 
     assert (len(listing.papers), len(served.asked)) == (100, 2)
 
 
 def test_pages_without_end_are_given_up_and_said():
     with site(paged(100_000)) as served:
-        listing = HuggingFace(served.url, limits=QUICK).listing(DAY)
+        listing = HuggingFace(served.url, QUICK).listing(DAY)
 
     assert len(listing.papers) == 2000
     assert "was not read" in listing.problems[-1].what
@@ -217,4 +217,4 @@ def test_pages_without_end_are_given_up_and_said():
 
 def test_a_site_that_is_down_says_so():
     with site(Answer(status=502)) as served, pytest.raises(SourceUnavailable, match="HTTP 502"):
-        HuggingFace(served.url, limits=QUICK).listing(DAY)
+        HuggingFace(served.url, QUICK).listing(DAY)

@@ -9,14 +9,18 @@ from sources_server import Answer, site
 
 from newsletter import __version__
 from newsletter.errors import SourceMalformed, SourceUnavailable
-from newsletter.sources.http import Limits, fetch
+from newsletter.sources.http import Limits, Web
 
 QUICK = Limits(connect=1, read=1, total=5, size=100_000, redirects=3, attempts=3, first_wait=0.001, longest_wait=0.01, jitter=0)
 
 
+def fetch(url, *, our_url="", params=None, limits=QUICK):
+    return Web(our_url, limits).get(url, params=params, own=True).body
+
+
 def test_a_request_says_who_asks_and_carries_its_parameters():
     with site(Answer(b"hello")) as served:
-        body = fetch(served.url + "/list?a=b", base_url="https://news.example", params={"date": "2024-03-14"}, limits=QUICK)
+        body = fetch(served.url + "/list?a=b", our_url="https://news.example", params={"date": "2024-03-14"}, limits=QUICK)
 
     assert body == b"hello"
     assert served.asked == ["/list?a=b&date=2024-03-14"]

@@ -14,7 +14,7 @@ from urllib.parse import quote
 
 from newsletter.errors import SourceMalformed
 from newsletter.sources import Listing, PaperData, Problem, facts
-from newsletter.sources.http import DEFAULT, Limits, fetch
+from newsletter.sources.http import Web
 from newsletter.text import one_line, paragraphs, safe_link, tex_to_unicode
 
 _PAGE = 100  # the most it gives at once
@@ -28,10 +28,9 @@ _HINT = "The site may have changed its answers; look for a newer version of this
 class HuggingFace:
     """The daily papers as Hugging Face lists them."""
 
-    def __init__(self, base_url: str = facts.HUGGING_FACE, *, our_url: str = "", limits: Limits = DEFAULT) -> None:
+    def __init__(self, base_url: str = facts.HUGGING_FACE, web: Web | None = None) -> None:
         self._endpoint = base_url.rstrip("/") + "/api/daily_papers"
-        self._our_url = our_url
-        self._limits = limits
+        self._web = web or Web()
 
     @property
     def name(self) -> str:
@@ -55,7 +54,7 @@ class HuggingFace:
 
     def _page(self, day: date, number: int) -> tuple[list[Any], Listing]:
         query = {"date": day.isoformat(), "limit": str(_PAGE), "p": str(number)}
-        payload = fetch(self._endpoint, base_url=self._our_url, params=query, limits=self._limits)
+        payload = self._web.get(self._endpoint, params=query, own=True).body
         where = f"{self._endpoint}?date={day}&p={number}"
         items = _items(payload, where)
         return items, _listing(items, day, where)

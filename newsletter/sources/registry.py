@@ -1,23 +1,35 @@
 """From the name in a newsletter's settings to the source that it means."""
 
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from newsletter.errors import SettingsError
 from newsletter.sources import Source
 from newsletter.sources.documents import Directory
 from newsletter.sources.facts import HUGGING_FACE
-from newsletter.sources.http import DEFAULT, Limits
+from newsletter.sources.http import Web
 from newsletter.sources.huggingface import HuggingFace
 from newsletter.sources.sample import Sample
 
 KNOWN = ("huggingface", "sample", "documents:/path/to/folder")
 
 
-def open_source(name: str, *, our_url: str = "", huggingface_url: str = HUGGING_FACE, limits: Limits = DEFAULT) -> Source:
-    """Return the source called `name`; sites are told `our_url`. Raises SettingsError, naming those there are, for any other."""
+@dataclass(frozen=True)
+class Sites:
+    """Where the sites are that papers come from, and how they are asked."""
+
+    web: Web = field(default_factory=Web)
+    huggingface: str = HUGGING_FACE
+    arxiv: str = "https://export.arxiv.org"
+    arxiv_feed: str = "https://rss.arxiv.org"
+
+
+def open_source(name: str, sites: Sites | None = None) -> Source:
+    """Return the source called `name`. Raises SettingsError, naming those there are, for any other."""
     kind, _, rest = name.partition(":")
+    sites = sites or Sites()
     if name == "huggingface":
-        return HuggingFace(huggingface_url, our_url=our_url, limits=limits)
+        return HuggingFace(sites.huggingface, sites.web)
     if name == "sample":
         return Sample()
     if kind == "documents" and rest:
