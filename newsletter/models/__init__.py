@@ -24,7 +24,7 @@ from newsletter.models.content import (
     SummaryOrigin,
 )
 from newsletter.models.inbound import InboundMail, InboundStatus
-from newsletter.models.operators import Admin, AdminSession
+from newsletter.models.operators import Admin, AdminSession, FailedLogIn
 from newsletter.models.outbox import Alarm, Attempt, Bounce, BounceKind, Delivery, DeliveryKind, Lane, Pause, PauseScope, Tick
 from newsletter.models.readers import (
     AddressChange,
@@ -57,6 +57,7 @@ __all__ = [
     "Delivery",
     "DeliveryKind",
     "DueTime",
+    "FailedLogIn",
     "Emptiness",
     "InboundMail",
     "InboundStatus",

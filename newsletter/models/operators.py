@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from sqlalchemy import UniqueConstraint
+from sqlalchemy import Index, UniqueConstraint
 from sqlmodel import Field, SQLModel
 
 
@@ -31,3 +31,14 @@ class AdminSession(SQLModel, table=True):
     created_at: datetime
     seen_at: datetime
     expires_at: datetime
+
+
+class FailedLogIn(SQLModel, table=True):
+    """A log-in that failed, once for each thing it is counted by; kept for an hour."""
+
+    __tablename__ = "failed_log_ins"
+    __table_args__ = (Index("ix_failed_log_ins_subject_at", "subject", "at"),)
+
+    id: int = Field(default=None, primary_key=True)
+    subject: str  # a keyed hash of the name, IP address or network: some type the password for the name
+    at: datetime = Field(index=True)
