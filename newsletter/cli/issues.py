@@ -10,7 +10,8 @@ from newsletter.cli import say
 
 if TYPE_CHECKING:
     from newsletter.deliveries.control import Unreached
-    from newsletter.issues.control import View
+    from newsletter.issues.control import Placed, View
+    from newsletter.issues.desk import Change
 
 Slug = Annotated[str, typer.Argument(help="The newsletter.", show_default=False)]
 Name = Annotated[str, typer.Argument(help="The issue: its day, as 2024-03-14, or its week, as 2024-W11.", show_default=False)]
@@ -95,8 +96,25 @@ def _show(view: "View") -> None:
         say.table(("number", "at (UTC)", "state", "server", "it said"), rows)
     typer.echo("")
     say.table(
-        ("", "paper", "summary"), [(row.position, row.title, row.summary or "none") for row in view.papers], empty="No papers."
+        ("", "paper", "summary"),
+        [(row.position, row.title, _telling(row)) for row in view.papers],
+        empty="No papers.",
     )
+    if view.edits:
+        typer.echo("\nWhat editors did, the latest first:\n")
+        changes = [(say.short(row.at), row.editor, row.action, row.paper, _change(row)) for row in view.edits]
+        say.table(("at (UTC)", "who", "what", "paper", ""), changes)
+
+
+def _telling(row: "Placed") -> str:
+    if row.dropped:
+        return "left out by an editor"
+    return (row.summary or "none") + (", pinned" if row.pinned else "")
+
+
+def _change(row: "Change") -> str:
+    """Say from what to what: numbers alone, for words are too many."""
+    return f"{row.before} → {row.after}" if row.action == "move" else ""
 
 
 @group.command()

@@ -236,7 +236,8 @@ def latest_issues(work: Work, limit: int = 20) -> list[dict[str, Any]]:
         found = []
         for issue in session.scalars(wanted.limit(limit)):
             counts = deliveries.counts(session, issue.id)
-            size = session.scalar(select(func.count()).select_from(IssuePaper).where(col(IssuePaper.issue_id) == issue.id))
+            kept = (col(IssuePaper.issue_id) == issue.id, ~col(IssuePaper.dropped))
+            size = session.scalar(select(func.count()).select_from(IssuePaper).where(*kept))
             found.append(
                 {
                     "newsletter": slugs[issue.newsletter_id],

@@ -11,6 +11,7 @@ from newsletter.deliveries import Mail, control
 from newsletter.deliveries.control import Group
 from newsletter.deliveries.mailer import TEST_OF
 from newsletter.errors import Conflict, Reply
+from newsletter.issues.desk import Change, history
 from newsletter.issues.publishing import cancel
 from newsletter.lifecycle import DeliveryStatus
 from newsletter.models import Delivery, DeliveryKind, Issue, IssuePaper, Newsletter, Paper, PauseScope, Subscriber, Summary
@@ -36,6 +37,8 @@ class Placed:
     title: str
     url: str
     summary: str  # who wrote its summary: human, document, model, extract; "" for none
+    pinned: bool  # by an editor: all readers get it, first
+    dropped: bool  # by an editor: nobody gets it
 
 
 @dataclass(frozen=True)
@@ -75,6 +78,8 @@ class View:
     papers: tuple[Placed, ...]
     deliveries: tuple[Group, ...]
     words: tuple[Words, ...]
+    note: str  # the editor's, at the top
+    edits: tuple[Change, ...]  # who changed what before it was frozen, the newest first
 
 
 @dataclass(frozen=True)
@@ -103,6 +108,8 @@ def show(session: Session, issue: Issue, *, now: datetime) -> View:
         papers=_papers(session, issue),
         deliveries=tuple(control.groups(session, issue.id)),
         words=tuple(_words(row) for row in control.last_words(session, issue.id)),
+        note=issue.note,
+        edits=tuple(history(session, issue.id)),
     )
 
 
@@ -113,13 +120,16 @@ def _pause(session: Session, issue: Issue, now: datetime) -> Waiting | None:
 
 def _papers(session: Session, issue: Issue) -> tuple[Placed, ...]:
     rows = session.execute(
-        select(col(IssuePaper.position), col(Paper.title), col(Paper.url), col(Summary.origin))
+        select(IssuePaper, Paper, col(Summary.origin))
         .join(Paper, col(Paper.id) == col(IssuePaper.paper_id))
         .outerjoin(Summary, col(Summary.id) == col(IssuePaper.summary_id))
         .where(col(IssuePaper.issue_id) == issue.id)
         .order_by(col(IssuePaper.position))
     )
-    return tuple(Placed(position, title, url, origin.value if origin else "") for position, title, url, origin in rows)
+    return tuple(
+        Placed(row.position, paper.title, paper.url, origin.value if origin else "", row.pinned, row.dropped)
+        for row, paper, origin in rows
+    )
 
 
 def _words(row: Delivery) -> Words:

@@ -81,7 +81,7 @@ def _titles(session: Session, ids: Sequence[int]) -> dict[int, list[str]]:
     rows = session.execute(
         select(col(IssuePaper.issue_id), col(Paper.title))
         .join(Paper, col(Paper.id) == col(IssuePaper.paper_id))
-        .where(col(IssuePaper.issue_id).in_(ids))
+        .where(col(IssuePaper.issue_id).in_(ids), ~col(IssuePaper.dropped))
         .order_by(col(IssuePaper.issue_id), col(IssuePaper.position))
     )
     found: dict[int, list[str]] = {issue_id: [] for issue_id in ids}
@@ -117,7 +117,7 @@ def export(session: Session, issue: Issue) -> str:
         select(Paper, Summary)
         .join(IssuePaper, col(IssuePaper.paper_id) == col(Paper.id))
         .outerjoin(Summary, col(Summary.id) == col(IssuePaper.summary_id))
-        .where(col(IssuePaper.issue_id) == issue.id)
+        .where(col(IssuePaper.issue_id) == issue.id, ~col(IssuePaper.dropped))
         .order_by(col(IssuePaper.position))
     )
     papers = tuple(_data(paper, summary) for paper, summary in rows)
