@@ -58,7 +58,6 @@ def digest(papers: int) -> emails.DigestEmail:
             more_authors=False,
             votes=paper.votes,
             thumbnail_url="",
-            video_url="",
             bullets=paper.summaries[0].bullets,
             origin="document",
         )

@@ -34,6 +34,7 @@ class Purpose(StrEnum):
     MY_DATA = "my-data"
     CHANGE_OF_ADDRESS = "change-of-address"
     FORM = "form"
+    BROWSER = "browser"
 
 
 class Keyring:
@@ -163,6 +164,14 @@ class Links:
     def issue(self, slug: str, name: str) -> str:
         """Return the page of one issue; `name` is its day, or its week as "2024-W11"."""
         return f"{self.base_url}/archive/{slug}/{name}"
+
+    def remark(self, slug: str, name: str, paper_id: int) -> str:
+        """Return the page where anybody says that something is wrong with a paper of an issue: short, a mail has many."""
+        return f"{self.base_url}/w/{slug}/{name}/{paper_id}"
+
+    def desk(self, slug: str, name: str) -> str:
+        """Return the page of one issue behind the log-in."""
+        return f"{self.base_url}/admin/issues/{slug}/{name}"
 
 
 def _derive(secret: bytes, use: bytes) -> bytes:

@@ -18,6 +18,7 @@ from newsletter.mail.emails import (
     PaperCard,
     PreferencesEmail,
     Publication,
+    RemarkEmail,
     WelcomeEmail,
 )
 
@@ -33,6 +34,7 @@ KINDS = (
     "new-address",
     "help",
     "forward",
+    "remark",
     "alarm",
 )
 HOME = "https://papers.example.org"
@@ -50,6 +52,14 @@ SAYINGS = {
         "보류 질문에서 보정 오차가 11.2%에서 3.9%로 줄었고, 정확도는 1점 낮아졌습니다.",
         "가중치와 학습 기록, 평가 결과를 자유로운 라이선스로 공개합니다.",
     ),
+}
+NOTES = {
+    "en": "A quiet day, with one paper to read twice.\n\nLast week's slip is mended: see https://papers.example.org/archive/daily.",
+    "ko": "조용한 하루지만 두 번 읽을 만한 논문이 한 편 있습니다.\n\n지난주의 오류는 바로잡았습니다: https://papers.example.org/archive/daily.",
+}
+REMARKS = {
+    "en": ("The abstract says 3.9 points, not 3.9%.", "Otherwise a fine summary, thank you."),
+    "ko": ("초록에는 3.9%가 아니라 3.9점이라고 되어 있습니다.", "그 밖에는 좋은 요약입니다. 고맙습니다."),
 }
 
 
@@ -70,9 +80,10 @@ def paper(paper_id=1, language="en", **changes):
         more_authors=False,
         votes=25,
         thumbnail_url=f"https://cdn-thumbnails.huggingface.co/social-thumbnails/papers/2403.{paper_id:05}.png",
-        video_url="",
         bullets=SAYINGS[language],
         origin="document",
+        ways=(("pdf", f"https://arxiv.org/pdf/2403.{paper_id:05}"), ("code", f"https://github.com/example/weights-{paper_id}")),
+        remark_url=f"{HOME}/w/daily/2024-03-14/{paper_id}",
     )
     return replace(plain, **changes)
 
@@ -81,21 +92,30 @@ def digest(*papers, language="en"):
     return DigestEmail(publication(language), date(2024, 3, 14), date(2024, 3, 14), papers or (paper(),))
 
 
+def every_way(paper_id):
+    """Everything there may be of a paper."""
+    return (
+        *paper(paper_id).ways,
+        ("project", f"https://weights-{paper_id}.example.net"),
+        ("video", "https://video.example.net/demo.mp4"),
+    )
+
+
 def varied(language):
     """One paper of every sort."""
     return (
         paper(1, language),
-        paper(2, language, origin="model", model="gpt-oss-120b", authors=CAST[:9], votes=1),
+        paper(2, language, origin="model", model="gpt-oss-120b", checked=True, authors=CAST[:9], votes=1),
         paper(3, language, origin="extract", bullets=SAYINGS["en"][:2], summary_language="" if language == "en" else "en"),
-        paper(4, language, video_url="https://video.example.net/demo.mp4", more_authors=True),
-        paper(5, language, thumbnail_url="", authors=(), votes=None, bullets=()),
+        paper(4, language, origin="human", ways=every_way(4), more_authors=True),
+        paper(5, language, thumbnail_url="", authors=(), votes=None, bullets=(), origin="", ways=()),
     )
 
 
 def sample(kind, language):
     ours = publication(language)
     return {
-        "digest": digest(*varied(language), language=language),
+        "digest": replace(digest(*varied(language), language=language), note=NOTES[language]),
         "confirm": ConfirmEmail(ours),
         "welcome": WelcomeEmail(ours, "daily", 9, "Asia/Seoul", f"{HOME}/daily/2024-03-14", "AI Papers · Mar 14, 2024"),
         "goodbye": GoodbyeEmail(ours),
@@ -106,6 +126,16 @@ def sample(kind, language):
         "new-address": NewAddressEmail(ours, known=False),
         "help": HelpEmail(ours, "papers.example.org", leaving=True),
         "forward": ForwardEmail(ours, proven=False),
+        "remark": RemarkEmail(
+            ours,
+            issue=f"{ours.title} · 2024-03-14",
+            paper=paper(2, language, origin="model", model="gpt-oss-120b", checked=True),
+            prompt_version=f"{language}-1",
+            matter="fact",
+            words=REMARKS[language],
+            reply_to="reader@example.org",
+            desk_url=f"{HOME}/admin/issues/daily/2024-03-14",
+        ),
         "alarm": AlarmEmail(ours),
     }[kind]
 

@@ -22,7 +22,7 @@ def _folders():
 
 def test_the_kinds_are_known_by_these_names_and_slots():
     assert {kind.kind: kind.slots for kind in KINDS} == {
-        "digest": ("unsubscribe_url", "preferences_url", "view_url", "rank", "count"),
+        "digest": ("unsubscribe_url", "preferences_url", "view_url", "rank", "count", "why", "more"),
         "confirm": ("confirm_url", "requested_at", "titles", "hours"),
         "welcome": ("unsubscribe_url", "preferences_url"),
         "goodbye": (),
@@ -33,6 +33,7 @@ def test_the_kinds_are_known_by_these_names_and_slots():
         "new-address": ("open_url", "requested_at", "old_address", "hours"),
         "help": ("unsubscribe_url", "preferences_url"),
         "forward": ("writer", "recipient", "subject"),
+        "remark": (),
         "alarm": ("cause", "subject", "detail", "opened_at"),
     }
 

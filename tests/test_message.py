@@ -92,7 +92,7 @@ def plainly(pieces, slots, selection, escape):
     chosen = selection or Selection(ids)
     order = [f"card:{paper}" for paper in chosen.cards] + [f"line:{paper}" for paper in chosen.lines]
     papers = [by_name[name].replace("\x01rank\x02", str(rank)) for rank, name in enumerate(order, 1)]
-    lines = [by_name["lines"]] if chosen.lines else []
+    lines = [by_name["lines"]] if chosen.lines and chosen.cards else []
     first = by_name["head"] + (by_name.get("why", "") if chosen.why else "")
     last = (by_name.get("more", "") if chosen.more else "") + by_name.get("foot", "")
     words = "".join([first, *papers[: len(chosen.cards)], *lines, *papers[len(chosen.cards) :], last])
@@ -306,7 +306,7 @@ def test_a_subject_of_the_callers_own_takes_the_place_of_the_emails():
 
 
 def test_the_digest_of_the_real_templates_gives_each_reader_their_own_link():
-    card = PaperCard(7, "Less <is> more", "https://papers.example.net/7", ("Bora",), False, 3, "", "", ("It is.",), "abstract")
+    card = PaperCard(7, "Less <is> more", "https://papers.example.net/7", ("Bora",), False, 3, "", ("It is.",), "extract")
     publication = Publication("papers", "논문", "", "ko", "Seoul", "https://n.example.net/", "https://n.example.net/archive")
     email = DigestEmail(publication, NOW.date(), date(2024, 3, 14), (card, replace(card, paper_id=8, title="More")))
     paths = {"unsubscribe_url": "u/ari?a=1&b=2", "preferences_url": "p/ari", "view_url": "v/ari"}

@@ -16,7 +16,7 @@ REPORTED_WITHIN = timedelta(days=30)  # after a mail went: what comes later is a
 WATCHED_RATE, WORST_RATE = 0.001, 0.003  # of an issue's mails called spam: what Gmail asks to stay below, and never to reach
 FEWEST_COMPLAINTS = 2  # one person's word is no rate
 _OPT_OUTS = frozenset({"opt-out", "opt-out-list", "unsubscribe"})  # asks to be left alone, and does not say spam
-_NOT_THE_READERS = (DeliveryKind.ALARM, DeliveryKind.FORWARD)  # go to the operator, whom nothing suppresses
+_NOT_THE_READERS = (DeliveryKind.ALARM, DeliveryKind.FORWARD, DeliveryKind.REMARK)  # go to the operator, whom nothing suppresses
 
 
 @dataclass(frozen=True)

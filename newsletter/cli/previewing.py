@@ -10,7 +10,7 @@ from newsletter.deliveries.mailer import select_within_budget
 from newsletter.errors import BadInput, SummaryError
 from newsletter.mail import compose
 from newsletter.mail.compose import Mailbox, MessageHeaders
-from newsletter.mail.emails import DigestEmail, PaperCard, Publication
+from newsletter.mail.emails import DigestEmail, PaperCard, Publication, ways_of
 from newsletter.mail.headers import ListInfo, message_id
 from newsletter.mail.render import render
 from newsletter.mail.web import web_page
@@ -109,9 +109,9 @@ def _card(number: int, paper: PaperData, language: str) -> PaperCard:
         more_authors=paper.more_authors,
         votes=paper.votes,
         thumbnail_url=paper.thumbnail_url,
-        video_url=paper.links.get("video", ""),
         bullets=bullets,
         origin=origin,
+        ways=ways_of(paper.links, paper.url),
         summary_language=written_in if written_in != language else "",
     )
 

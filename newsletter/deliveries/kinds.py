@@ -39,6 +39,34 @@ def _forward(publication: Publication, values: _Values) -> Email:
     return emails.ForwardEmail(publication, proven=values.get("proven", False))
 
 
+def _remark(publication: Publication, values: _Values) -> Email:
+    told = values["paper"]
+    paper = emails.PaperCard(
+        paper_id=told["paper_id"],
+        title=told["title"],
+        url=told["url"],
+        authors=(),
+        more_authors=False,
+        votes=None,
+        thumbnail_url="",
+        bullets=tuple(told["bullets"]),
+        origin=told["origin"],
+        model=told["model"],
+        checked=told["checked"],
+        summary_language=told["summary_language"],
+    )
+    return emails.RemarkEmail(
+        publication,
+        issue=values["issue"],
+        paper=paper,
+        prompt_version=values["prompt_version"],
+        matter=values["matter"],
+        words=tuple(values["words"]),
+        reply_to=values["reply_to"],
+        desk_url=values["desk_url"],
+    )
+
+
 _PLAIN: dict[DeliveryKind, Callable[[Publication], Email]] = {
     DeliveryKind.CONFIRM: emails.ConfirmEmail,
     DeliveryKind.GOODBYE: emails.GoodbyeEmail,
@@ -53,4 +81,5 @@ _FILLED: dict[DeliveryKind, Callable[[Publication, _Values], Email]] = {
     DeliveryKind.NEW_ADDRESS: _new_address,
     DeliveryKind.HELP: _help,
     DeliveryKind.FORWARD: _forward,
+    DeliveryKind.REMARK: _remark,
 }

@@ -7,12 +7,12 @@ from datetime import datetime
 from sqlalchemy import select
 from sqlmodel import Session, col
 
-from newsletter import summaries
+from newsletter import schedule, summaries
 from newsletter.db import Sessions
 from newsletter.deliveries.mailer import publication_of
 from newsletter.errors import NotFound
 from newsletter.lifecycle import IssueEvent, IssueStatus, advance_issue
-from newsletter.mail.emails import DigestEmail, PaperCard
+from newsletter.mail.emails import DigestEmail, PaperCard, ways_of
 from newsletter.mail.render import Piece, Rendered, render, render_page
 from newsletter.mail.web import web_page
 from newsletter.models import Issue, IssuePaper, IssuePiece, Newsletter, Paper, Summary
@@ -54,8 +54,14 @@ def digest_of(session: Session, issue: Issue, links: Links) -> tuple[DigestEmail
     newsletter = session.get_one(Newsletter, issue.newsletter_id)
     papers = _papers(session, issue)
     told = summaries.best(session, [paper.id for paper in papers], newsletter.language)
-    cards = tuple(card_of(paper, told.get(paper.id), newsletter.language) for paper in papers)
-    email = DigestEmail(publication_of(newsletter, links), first_day=issue.first_day, last_day=issue.last_day, papers=cards)
+    name = schedule.name_of(issue.cadence, issue.first_day)
+    cards = tuple(
+        replace(card_of(paper, told.get(paper.id), newsletter.language), remark_url=links.remark(newsletter.slug, name, paper.id))
+        for paper in papers
+    )
+    email = DigestEmail(
+        publication_of(newsletter, links), first_day=issue.first_day, last_day=issue.last_day, papers=cards, note=issue.note
+    )
     return email, {paper_id: summary.id for paper_id, summary in told.items()}
 
 
@@ -74,10 +80,11 @@ def card_of(paper: Paper, summary: Summary | None, language: str) -> PaperCard:
         more_authors=paper.more_authors,
         votes=paper.votes,
         thumbnail_url=paper.thumbnail_url,
-        video_url=paper.links.get("video", ""),
         bullets=tuple(summary.bullets) if summary else (),
         origin=summary.origin.value if summary else "",
+        ways=ways_of(paper.links, paper.url),
         model=summary.model if summary else "",
+        checked=bool(summary and summary.checks),
         summary_language=summary.written_in if summary and summary.written_in != language else "",
     )
 

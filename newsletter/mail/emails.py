@@ -5,9 +5,12 @@ where a recipient's own value goes. An email is rendered once and then spliced f
 so nothing that belongs to one person is a field here.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
 from typing import ClassVar
+
+WAYS = ("pdf", "code", "project", "video")  # of a paper's links, those that a card shows, in their order
 
 
 @dataclass(frozen=True)
@@ -34,11 +37,18 @@ class PaperCard:
     more_authors: bool
     votes: int | None
     thumbnail_url: str  # empty: none
-    video_url: str  # empty: none
     bullets: tuple[str, ...]
     origin: str  # who wrote the bullets: a SummaryOrigin value
+    ways: tuple[tuple[str, str], ...] = ()  # what else there is of it: one of WAYS and where it leads
     model: str = ""  # the language model, where origin is "model"
+    checked: bool = False  # whether what it wrote was compared with the abstract
     summary_language: str = ""  # where it differs from the newsletter's: an English abstract in a Korean digest
+    remark_url: str = ""  # where one says that something is wrong; empty: nowhere
+
+
+def ways_of(links: Mapping[str, str], url: str) -> tuple[tuple[str, str], ...]:
+    """Return the ways to more of a paper that a card shows, of its links; not the one its title leads by."""
+    return tuple((kind, links[kind]) for kind in WAYS if links.get(kind) and links[kind] != url)
 
 
 @dataclass(frozen=True)
@@ -61,6 +71,7 @@ class DigestEmail(Email):
     first_day: date
     last_day: date
     papers: tuple[PaperCard, ...]
+    note: str = ""  # the editor's, at the top: paragraphs between empty lines
 
 
 @dataclass(frozen=True)
@@ -154,6 +165,22 @@ class ForwardEmail(Email):
     slots: ClassVar[tuple[str, ...]] = ("writer", "recipient", "subject")
 
     proven: bool  # that it is from the address it names
+
+
+@dataclass(frozen=True)
+class RemarkEmail(Email):
+    """What a reader finds wrong with how a paper is told, for the operator."""
+
+    kind: ClassVar[str] = "remark"
+    slots: ClassVar[tuple[str, ...]] = ()
+
+    issue: str  # its subject
+    paper: PaperCard  # as the issue told it
+    prompt_version: str  # what a language model was asked by
+    matter: str  # a Matter value
+    words: tuple[str, ...]  # the reader's, by paragraph
+    reply_to: str  # the reader's address, "" if they gave none
+    desk_url: str  # the issue behind the log-in
 
 
 @dataclass(frozen=True)

@@ -22,10 +22,14 @@ from markupsafe import Markup
 
 from newsletter import i18n, templating
 from newsletter.mail.emails import Email
+from newsletter.text import paragraphs as reflowed
+from newsletter.text import safe_link
 
 HEAD, WHY, MORE, FOOT = "head", "why", "more", "foot"
 TEXT_WIDTH = 76  # columns of the text part; a Hangul syllable takes two
 SLOT = re.compile("\x01([a-z_]+)\x02")
+_URL = re.compile(r"(https?://[!-~]+)")  # ASCII: after it the words may go on without a space, as Korean does
+_AFTER_URL = ".,;:!?'\")]}>"
 
 
 @dataclass(frozen=True)
@@ -111,7 +115,10 @@ def _environment(language: str, *, html: bool) -> jinja2.Environment:
     environment = templating.environment(language, html=html)
     filters: dict[str, Callable[..., Any]] = environment.filters
     filters["medium_date"] = lambda day: i18n.medium_date(day, language)
+    filters["language_name"] = lambda tag: i18n.locale_of(tag).get_language_name(language)
     filters["host"] = host
+    filters["paragraphs"] = paragraphs
+    filters["linked"] = linked
     filters["wrap"] = wrap
     return environment
 
@@ -122,6 +129,20 @@ def host(url: str) -> str:
         return (urlsplit(url).hostname or "").removeprefix("www.")
     except ValueError:
         return ""
+
+
+def paragraphs(words: str) -> list[str]:
+    """Return the paragraphs of what a person wrote, each clean and on one line."""
+    return [paragraph for paragraph in reflowed(words).split("\n\n") if paragraph]
+
+
+def linked(words: str) -> list[tuple[str, str]]:
+    """Cut words at the http(s) addresses in them; each part comes with the address that it is, "" for none."""
+    parts: list[tuple[str, str]] = []
+    for part in _URL.split(words):
+        url = part.rstrip(_AFTER_URL) if _URL.match(part) else ""
+        parts += [(url, safe_link(url)), (part[len(url) :], "")]
+    return [(words, url) for words, url in parts if words]
 
 
 def wrap(text: str, first: str = "", rest: str = "") -> str:
