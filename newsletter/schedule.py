@@ -10,6 +10,8 @@ from newsletter.errors import BadInput
 
 SOON = -1  # the "hour" of who wants an issue as soon as it is ready
 WEEK = timedelta(days=7)
+OUTAGE = timedelta(days=14)  # what the clock makes up for by itself when the service, or a source, was away
+REACH = OUTAGE + WEEK  # how far back lists are read and late papers told: a week that ended within OUTAGE began before it
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from newsletter import issues, schedule
 from newsletter.errors import SourceUnavailable
 from newsletter.issues import Candidate, select_papers
 from newsletter.lifecycle import IssueStatus
-from newsletter.models import Cadence, Collection, CollectionStatus, Issue, IssuePaper, Newsletter, Paper
+from newsletter.models import Cadence, Collection, CollectionStatus, Emptiness, Issue, IssuePaper, Newsletter, Paper
 from newsletter.papers import collect
 
 NEXT = DAY + timedelta(days=1)
@@ -95,13 +95,27 @@ def test_an_issue_holds_the_papers_of_its_day_in_order(sessions, make, newslette
     assert _numbers(make, issue) == [1, 2, 3]
 
 
-def test_an_issue_holds_at_most_what_the_newsletter_wants(sessions, make):
+def test_a_daily_issue_holds_all_papers_however_many_cards_a_mail_has(sessions, make):
     newsletter = make.newsletter(max_papers=2)
     make.papers(1, 2, 3)
 
-    assert _numbers(make, _assemble(sessions, newsletter)) == [1, 2]
-    make.papers(4, day=NEXT, seen_at=TOMORROW)
-    assert _numbers(make, _assemble(sessions, newsletter, NEXT, TOMORROW)) == [4]  # the third had its chance
+    issue = _assemble(sessions, newsletter)
+
+    assert (_numbers(make, issue), issue.left_out) == ([1, 2, 3], [])
+
+
+def test_a_weekly_issue_holds_the_best_of_the_week_and_keeps_which_it_left_out(sessions, make):
+    newsletter = make.newsletter(weekly_papers=2, cadences=["daily", "weekly"])
+    make.papers(4, 2)
+    make.papers(3, 1, day=NEXT, seen_at=TOMORROW)
+
+    issue = _assemble(sessions, newsletter, cadence=Cadence.WEEKLY, now=TOMORROW)
+
+    assert _numbers(make, issue) == [1, 2]
+    numbers = {row.id: row.source_id for row in make.all(Paper)}
+    assert [numbers[paper_id] for paper_id in issue.left_out] == ["2403.00003", "2403.00004"]
+    following = _assemble(sessions, newsletter, DAY + timedelta(days=7), TOMORROW + timedelta(days=7), Cadence.WEEKLY)
+    assert following.status is IssueStatus.EMPTY  # they had their chance
 
 
 def test_no_paper_comes_twice(sessions, make, newsletter):
@@ -204,14 +218,26 @@ class _Away:  # a source
 
 
 def test_an_empty_issue_says_why(sessions, make, newsletter):
-    assert _assemble(sessions, newsletter).reason == "No new papers: no source was read for 2024-03-14."
+    unread = _assemble(sessions, newsletter)
+    assert (unread.reason, unread.emptiness) == ("No new papers: no source was read for 2024-03-14.", Emptiness.UNREAD)
 
     collect(sessions, _Away(), DAY, now=NOW)
-    assert "sample failed for 2024-03-14: sample: it did not answer" in _assemble(sessions, newsletter).reason
+    broken = _assemble(sessions, newsletter)
+    assert "sample failed for 2024-03-14: sample: it did not answer" in broken.reason
+    assert broken.emptiness is Emptiness.FAILED
 
     make.papers()
     issue = _assemble(sessions, newsletter)
     assert (issue.status, issue.reason) == (IssueStatus.EMPTY, "No new papers: sample listed 0 on 2024-03-14.")
+    assert issue.emptiness is Emptiness.NOTHING
+
+
+def test_an_issue_is_empty_also_when_all_has_been_told(sessions, make, newsletter):
+    make.papers(1)
+    _assemble(sessions, newsletter)
+    make.papers(1, day=NEXT, seen_at=TOMORROW)
+
+    assert _assemble(sessions, newsletter, NEXT, TOMORROW).emptiness is Emptiness.TOLD
 
 
 def test_an_empty_issue_is_made_when_papers_come_after_all(sessions, make, newsletter):
@@ -221,6 +247,7 @@ def test_an_empty_issue_is_made_when_papers_come_after_all(sessions, make, newsl
     issue = _assemble(sessions, newsletter, now=TOMORROW)
 
     assert (issue.id, issue.status, issue.reason) == (empty.id, IssueStatus.DRAFT, "")
+    assert issue.emptiness is Emptiness.NOT
 
 
 def test_an_issue_is_due_when_its_cut_off_has_passed_and_its_sources_were_read_since(sessions, make, newsletter):
@@ -271,10 +298,10 @@ def test_what_was_tried_is_not_due_again(sessions, make, newsletter, numbers):
 
 
 def test_missed_days_are_made_up_for_but_not_those_long_past_nor_from_before_the_newsletter(sessions, make, newsletter):
-    _collected(make, *schedule.days_between(DAY - timedelta(days=9), DAY))
+    _collected(make, *schedule.days_between(DAY - timedelta(days=20), DAY))
     young = make.newsletter(created_at=datetime(2024, 3, 13, 23, 0, tzinfo=UTC))
 
-    assert [period.first_day.day for period in _due(sessions, newsletter)] == [12, 13, 14]
+    assert [period.first_day.day for period in _due(sessions, newsletter)] == list(range(1, 15))
     assert [period.first_day.day for period in _due(sessions, young)] == [13, 14]
 
 
@@ -282,7 +309,11 @@ def test_a_week_is_due_when_it_is_over_and_not_if_it_was_over_before_the_newslet
     monday = datetime(2024, 3, 18, 0, 5, tzinfo=UTC)
     newsletter = make.newsletter(cadences=["weekly"])
     young = make.newsletter(cadences=["weekly"], created_at=monday)
-    _collected(make, date(2024, 3, 17))
+    _collected(make, *schedule.days_between(date(2024, 3, 4), date(2024, 3, 15)), date(2024, 3, 17))
+    assert _due(sessions, newsletter, monday, Cadence.WEEKLY) == [schedule.week_of(DAY - timedelta(days=7))]
+    _collected(make, date(2024, 3, 16))
+    with sessions.begin() as session:
+        issues.assemble(session, session.get(Newsletter, newsletter.id), Cadence.WEEKLY, date(2024, 3, 4), now=monday)
 
     assert _due(sessions, newsletter, NOW, Cadence.WEEKLY) == []
     assert _due(sessions, newsletter, monday, Cadence.WEEKLY) == [schedule.week_of(DAY)]

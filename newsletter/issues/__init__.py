@@ -1,17 +1,22 @@
 """Issues: chosen, ordered, frozen, published. Every step can be repeated; a doubled or late one changes nothing."""
 
-from newsletter.issues.assembling import Candidate, assemble, cutoff_of, due_periods, period_of, select_papers, untried_periods
+from newsletter.issues.assembling import Candidate, assemble, select_papers
 from newsletter.issues.freezing import digest_of, freeze
+from newsletter.issues.periods import Standing, cutoff_of, due_periods, period_of, standings_of, untried_periods, wanted_from
 from newsletter.issues.publishing import cancel, finish, is_catch_up, publish, publish_late
+from newsletter.issues.readiness import approve, drafts_due, waiting_for_approval, waits_for_approval
 from newsletter.issues.records import archive, export, find, page, waiting
 
 __all__ = [
     "Candidate",
+    "Standing",
+    "approve",
     "archive",
     "assemble",
     "cancel",
     "cutoff_of",
     "digest_of",
+    "drafts_due",
     "due_periods",
     "export",
     "find",
@@ -23,6 +28,10 @@ __all__ = [
     "publish",
     "publish_late",
     "select_papers",
+    "standings_of",
     "untried_periods",
     "waiting",
+    "waiting_for_approval",
+    "waits_for_approval",
+    "wanted_from",
 ]

@@ -7,7 +7,7 @@ from sqlmodel import Session, col
 
 from newsletter import deliveries
 from newsletter.errors import Conflict, NotFound
-from newsletter.issues.assembling import cutoff_of, period_of
+from newsletter.issues.periods import cutoff_of, period_of
 from newsletter.lifecycle import ENDED, IssueEvent, IssueStatus, advance_issue
 from newsletter.models import Delivery, Issue, IssuePaper, Newsletter
 

@@ -1,0 +1,106 @@
+"""Whether a draft may go: whose summaries are settled, and who has to look at it first."""
+
+from collections.abc import Callable, Sequence
+from datetime import datetime, timedelta
+
+from sqlalchemy import Select, select
+from sqlmodel import Session, col
+
+from newsletter import alarms
+from newsletter.errors import Conflict, NotFound
+from newsletter.lifecycle import IssueStatus
+from newsletter.models import Issue, IssueEdit, IssuePaper, Newsletter, Review
+
+NOBODY = "nobody"  # the editor of what the clock did at a deadline
+
+
+def review_key(issue_id: int) -> str:
+    """Return the key of the alarm that an issue waits for approval."""
+    return f"review:issue:{issue_id}"
+
+
+def held_key(issue_id: int) -> str:
+    """Return the key of the alarm that an issue is held, as nobody approved it in time."""
+    return f"unapproved:issue:{issue_id}"
+
+
+def deadline_of(newsletter: Newsletter, *, now: datetime) -> datetime | None:
+    """Return until when an issue made now waits for approval, None if it need not."""
+    return None if newsletter.review is Review.AUTOMATIC else now + timedelta(hours=newsletter.review_hours)
+
+
+def waits_for_approval(issue: Issue, newsletter: Newsletter, *, now: datetime) -> bool:
+    """Whether a draft must not go yet, as nobody has approved it."""
+    if issue.review_until is None or issue.approved_at is not None or newsletter.review is Review.AUTOMATIC:
+        return False
+    return newsletter.review is Review.THEN_HOLD or now < issue.review_until
+
+
+def drafts_due(
+    session: Session,
+    *,
+    patience: timedelta,
+    unsettled: Callable[[Session, Sequence[int], str], set[int]],
+    now: datetime,
+) -> list[int]:
+    """Return the drafts that may be frozen now, the oldest day first.
+
+    Those are approved, need not be, or are past a deadline after which they go; and their summaries are as good as they get,
+    or were waited for `patience` long. `unsettled` says of which papers a better summary may still come in a language.
+    """
+    rows = session.execute(_with_newsletter().where(col(Issue.status) == IssueStatus.DRAFT).order_by(col(Issue.first_day))).all()
+    return [
+        issue.id
+        for issue, newsletter in rows
+        if not waits_for_approval(issue, newsletter, now=now)
+        and (now >= issue.created_at + patience or not unsettled(session, _told(session, issue), newsletter.language))
+    ]
+
+
+def approve(session: Session, issue_id: int, *, by: str, now: datetime) -> Issue:
+    """Let a draft go before its deadline, and keep who said so; doing it twice changes nothing more.
+
+    Raises NotFound, and Conflict for an issue that is no draft any more, or none yet.
+    """
+    locked = select(Issue).where(col(Issue.id) == issue_id).with_for_update().execution_options(populate_existing=True)
+    issue = session.scalars(locked).one_or_none()
+    if issue is None:
+        raise NotFound(f"There is no issue {issue_id}.")
+    if issue.status is not IssueStatus.DRAFT:
+        raise Conflict(f"The issue of {issue.first_day} is {issue.status.value}: there is nothing to approve.")
+    if issue.approved_at is None:
+        issue.approved_at, issue.approved_by = now, by
+        session.add(IssueEdit(issue_id=issue.id, editor=by, action="approve", at=now))
+        for key in (review_key(issue.id), held_key(issue.id)):
+            alarms.close(session, key, now=now)
+        session.flush()
+    return issue
+
+
+def note_deadline(session: Session, issue: Issue, *, now: datetime) -> None:
+    """Keep that an issue went because its deadline passed, if that is why."""
+    newsletter = session.get_one(Newsletter, issue.newsletter_id)
+    if issue.review_until is None or issue.approved_at is not None or newsletter.review is Review.AUTOMATIC:
+        return
+    words = f"Nobody approved it until {issue.review_until:%Y-%m-%d %H:%M} UTC: it was sent at the deadline."
+    session.add(IssueEdit(issue_id=issue.id, editor=NOBODY, action="deadline", after=words, at=now))
+
+
+def waiting_for_approval(session: Session) -> list[tuple[Issue, Newsletter]]:
+    """Return the drafts that nobody has approved of newsletters that want it, the oldest day first."""
+    wanted = _with_newsletter().where(
+        col(Issue.status) == IssueStatus.DRAFT,
+        col(Issue.review_until).is_not(None),
+        col(Issue.approved_at).is_(None),
+        col(Newsletter.review) != Review.AUTOMATIC,
+    )
+    return [(issue, newsletter) for issue, newsletter in session.execute(wanted.order_by(col(Issue.first_day)))]
+
+
+def _with_newsletter() -> Select[Issue, Newsletter]:
+    return select(Issue, Newsletter).join(Newsletter, col(Newsletter.id) == col(Issue.newsletter_id))
+
+
+def _told(session: Session, issue: Issue) -> Sequence[int]:
+    placed = select(col(IssuePaper.paper_id)).where(col(IssuePaper.issue_id) == issue.id, ~col(IssuePaper.dropped))
+    return session.scalars(placed).all()

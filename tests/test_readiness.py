@@ -1,0 +1,121 @@
+from datetime import timedelta
+
+import pytest
+from factories import DAY, NOW
+from sqlalchemy import update
+
+from newsletter import issues
+from newsletter.errors import Conflict, NotFound
+from newsletter.lifecycle import IssueStatus
+from newsletter.models import Issue, IssueEdit, IssuePaper, Newsletter, Review
+
+HOUR = timedelta(hours=1)
+DEADLINE = NOW + 6 * HOUR
+
+
+@pytest.fixture
+def held(make):
+    """Return a draft of a newsletter that wants approval, and holds what gets none."""
+    return make.issue(make.newsletter(review=Review.THEN_HOLD), IssueStatus.DRAFT)
+
+
+def _due(sessions, now=NOW, *, open_papers=(), patience=HOUR):
+    asked = []
+
+    def unsettled(_session, ids, language):
+        asked.append((tuple(ids), language))
+        return set(ids) & set(open_papers)
+
+    with sessions.read() as session:
+        return issues.drafts_due(session, patience=patience, unsettled=unsettled, now=now)
+
+
+def _approve(sessions, issue, by="dana", now=NOW):
+    with sessions.begin() as session:
+        return issues.approve(session, issue.id, by=by, now=now)
+
+
+def _set_review(sessions, review):
+    with sessions.begin() as session:
+        session.execute(update(Newsletter).values(review=review))
+
+
+def test_a_draft_that_nobody_has_to_see_is_due_at_once(sessions, make):
+    draft = make.issue(make.newsletter(), IssueStatus.DRAFT)
+    make.issue(make.newsletter(), IssueStatus.READY, numbers=(3,))
+
+    assert draft.review_until is None
+    assert _due(sessions) == [draft.id]
+
+
+def test_a_draft_waits_for_summaries_but_not_for_ever(sessions, make):
+    draft = make.issue(make.newsletter(), IssueStatus.DRAFT)
+
+    assert _due(sessions, open_papers={2}) == []
+    assert _due(sessions, NOW + HOUR - timedelta(seconds=1), open_papers={2}) == []
+    assert _due(sessions, NOW + HOUR, open_papers={2}) == [draft.id]
+
+
+def test_nobody_waits_for_the_summary_of_a_paper_that_an_editor_dropped(sessions, make):
+    draft = make.issue(make.newsletter(), IssueStatus.DRAFT)
+    with sessions.begin() as session:
+        session.execute(update(IssuePaper).where(IssuePaper.paper_id == 2).values(dropped=True))
+
+    assert _due(sessions, open_papers={2}) == [draft.id]
+
+
+@pytest.mark.parametrize("review", [Review.THEN_SEND, Review.THEN_HOLD])
+def test_a_draft_waits_for_approval_until_its_deadline(sessions, make, review):
+    draft = make.issue(make.newsletter(review=review), IssueStatus.DRAFT)
+
+    assert draft.review_until == DEADLINE
+    assert _due(sessions, DEADLINE - timedelta(seconds=1)) == []
+    assert _due(sessions, DEADLINE) == ([draft.id] if review is Review.THEN_SEND else [])
+
+
+def test_an_approved_draft_is_due_before_its_deadline_and_after(sessions, make, held):
+    approved = _approve(sessions, held)
+    _approve(sessions, held, by="chan", now=NOW + HOUR)
+
+    assert (approved.approved_at, approved.approved_by) == (NOW, "dana")
+    assert [(edit.editor, edit.action, edit.at) for edit in make.all(IssueEdit)] == [("dana", "approve", NOW)]
+    assert _due(sessions) == _due(sessions, DEADLINE + 100 * HOUR) == [held.id]
+
+
+def test_an_approved_draft_still_waits_for_its_summaries(sessions, held):
+    _approve(sessions, held)
+
+    assert _due(sessions, open_papers={1}) == []
+
+
+def test_a_draft_of_a_newsletter_that_wants_no_review_any_more_goes(sessions, held):
+    _set_review(sessions, Review.AUTOMATIC)
+
+    assert _due(sessions) == [held.id]
+
+
+def test_what_is_no_draft_cannot_be_approved(sessions, make):
+    ready = make.issue(make.newsletter())
+
+    with pytest.raises(Conflict, match="is ready: there is nothing to approve"):
+        _approve(sessions, ready)
+    with sessions.begin() as session, pytest.raises(NotFound, match="no issue 77"):
+        issues.approve(session, 77, by="dana", now=NOW)
+
+
+def test_assembling_a_draft_under_review_again_changes_nothing(sessions, make, held):
+    make.papers(9)
+    with sessions.begin() as session:
+        again = issues.assemble(session, session.get(Newsletter, held.newsletter_id), held.cadence, DAY, now=NOW + HOUR)
+
+    assert again == held
+    assert len(make.all(IssuePaper)) == 2
+
+
+def test_an_empty_issue_waits_for_nobody(sessions, make):
+    newsletter = make.newsletter(review=Review.THEN_HOLD)
+    with sessions.begin() as session:
+        issues.assemble(session, newsletter, "daily", DAY, now=NOW)
+
+    assert [issue.review_until for issue in make.all(Issue)] == [None]
+    assert _due(sessions) == []
