@@ -102,6 +102,7 @@ class InboxSettings(BaseModel):
     port: Annotated[int, Field(ge=0, le=65535)] = 2525
     protocol: Protocol = Protocol.SMTP
     max_bytes: Annotated[int, Field(ge=10_000, le=100_000_000)] = 5_000_000  # of a message
+    max_kept_bytes: Annotated[int, Field(ge=1_000_000)] = 2_000_000_000  # of all that are kept whole; more is put off
     border: tuple[IPvAnyNetwork, ...] = ()  # the hosts whose Authentication-Results are believed; none: nobody's
     authserv_id: str = ""  # what they call themselves in it (RFC 8601 section 2.5)
     certificate: Path | None = None  # for STARTTLS, with its chain

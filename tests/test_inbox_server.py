@@ -2,15 +2,17 @@ import smtplib
 import socket
 import ssl
 from dataclasses import replace
+from datetime import timedelta
 from ipaddress import ip_network
 
 import pytest
+from factories import NOW
 from inbox_parts import DOMAIN, DOOR, OFFICE, handled, letter, mails, running
 from smtp_certificates import make_certificate
 
-from newsletter import db
+from newsletter import alarms, db
 from newsletter.db import Sessions
-from newsletter.inbox import Border
+from newsletter.inbox import Border, server
 from newsletter.lifecycle import SubscriptionStatus
 from newsletter.local import until
 from newsletter.models import InboundStatus
@@ -102,6 +104,29 @@ def test_a_mail_that_is_too_large_is_refused_before_and_after_it_came(client, ma
 
     assert client.data(b"x\r\n" * 100_000)[0] == 552
     assert mails(make) == []
+
+
+def test_mail_is_put_off_when_as_much_as_is_allowed_is_kept_and_the_operator_is_told(sessions, daily, make):
+    small = letter(text="x" * 4000)
+    with running(sessions, replace(DOOR, max_kept_bytes=3 * len(small))) as port, smtplib.SMTP("127.0.0.1", port) as connection:
+        connection.sendmail(READER, [f"daily@{DOMAIN}", f"daily-help@{DOMAIN}"], small)
+        with pytest.raises(smtplib.SMTPDataError) as refused:
+            connection.sendmail(READER, [f"daily@{DOMAIN}", f"daily-help@{DOMAIN}"], small + b"more\r\n")
+
+    assert refused.value.smtp_code == 452
+    assert len(mails(make)) == 2
+
+
+def test_no_more_room_is_an_alarm_until_there_is_some_again(sessions):
+    room = server.Room(100)
+
+    assert not room.takes(sessions, 101, now=NOW)
+    with sessions.read() as session:
+        assert [row.cause for row in alarms.open_alarms(session)] == ["inbox:full"]
+
+    assert room.takes(sessions, 100, now=NOW + timedelta(minutes=2))
+    with sessions.read() as session:
+        assert alarms.open_alarms(session) == []
 
 
 def test_many_recipients_are_put_off(client):

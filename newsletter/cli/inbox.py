@@ -50,6 +50,7 @@ def run(
         host=host or given.host,
         port=given.port if port is None else port,
         max_bytes=given.max_bytes,
+        max_kept_bytes=given.max_kept_bytes,
         name=given.domain,
         lmtp=given.protocol is Protocol.LMTP,
         tls=_tls(given),

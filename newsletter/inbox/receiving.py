@@ -5,11 +5,15 @@ from dataclasses import dataclass
 from datetime import datetime
 from hashlib import sha256
 
-from newsletter import db
+from sqlalchemy import func, select
+from sqlmodel import Session, col
+
+from newsletter import alarms, db
 from newsletter.db import Sessions
 from newsletter.models import InboundMail, InboundStatus
 
 ADDRESS_LIMIT = 320  # characters of an envelope address that are kept
+FULL = "inbox:full"  # the key of the alarm
 
 
 @dataclass(frozen=True)
@@ -45,6 +49,19 @@ def receive(sessions: Sessions, mail: Incoming, *, now: datetime) -> int:
     ]
     with sessions.begin() as session:
         return db.insert_new(session, InboundMail, rows)
+
+
+def kept_bytes(session: Session) -> int:
+    """Return the size of all mail to us that is kept whole."""
+    size = select(func.coalesce(func.sum(col(InboundMail.size)), 0)).where(col(InboundMail.content).is_not(None))
+    return int(session.scalar(size) or 0)
+
+
+def raise_full(session: Session, kept: int, *, now: datetime) -> None:
+    """Tell the operator that no more mail is taken in; the alarm is closed once there is room again."""
+    what = "Mail to us is put off: as much as is allowed is kept"
+    detail = f"{kept:,} bytes are kept. Settle what waits (newsletter inbox list), or allow more (inbox.max_kept_bytes)."
+    alarms.raise_alarm(session, alarms.Cause(FULL, what, detail), now=now)
 
 
 def _key(recipient: str, content: bytes) -> str:

@@ -12,13 +12,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
-from threading import Event, Thread
+from threading import Event, Lock, Thread
 from typing import Any, AnyStr
 
 import structlog
 from aiosmtpd.smtp import SMTP, Envelope, TLSSetupException
 from aiosmtpd.smtp import Session as Dialogue
 
+from newsletter import alarms
 from newsletter.db import Sessions
 from newsletter.inbox import handling, receiving, recipients
 from newsletter.inbox.office import Office
@@ -33,6 +34,7 @@ IDLE = 300.0  # seconds without a command, or for all of a mail's content: RFC 5
 LINE = 100_000  # bytes: what others write in a line is not for us to bounce
 SWEEP_EVERY = 60.0  # seconds
 _FRESH = timedelta(seconds=5)  # that the names of the newsletters are believed
+_COUNTED = timedelta(minutes=1)  # that what is kept is not counted again
 
 
 @dataclass(frozen=True)
@@ -47,15 +49,17 @@ class Door:
     tls: ssl.SSLContext | None = None
     connections: int = CONNECTIONS
     idle: float = IDLE
+    max_kept_bytes: int = 2_000_000_000
 
 
 class Hands:
     """The handler of all connections: which addresses are ours, and keeping what comes for them."""
 
-    def __init__(self, sessions: Sessions, office: Office, clock: Callable[[], datetime], arrived: Event) -> None:
+    def __init__(self, sessions: Sessions, office: Office, room: "Room", clock: Callable[[], datetime], arrived: Event) -> None:
         """Keep mail in the database, and set `arrived` when there is some."""
         self._sessions = sessions
         self._office = office
+        self._room = room
         self._clock = clock
         self._arrived = arrived
         self._directory: tuple[datetime, Directory] | None = None
@@ -112,6 +116,8 @@ class Hands:
             content=envelope.original_content or b"",
         )
         try:
+            if not self._room.takes(self._sessions, len(mail.content) * len(mail.recipients), now=self._clock()):
+                return "452 4.3.1 No room for more mail, try again later"
             new = receiving.receive(self._sessions, mail, now=self._clock())
         except Exception as error:  # noqa: BLE001 -- it is not ours before it is kept: they come again
             log.warning("inbox_deferred", error=type(error).__name__)
@@ -127,6 +133,35 @@ class Hands:
         else:
             log.error("inbox_broke", exc_info=error)
         return "451 4.3.0 Not just now, try again later"
+
+
+class Room:
+    """How much mail is kept whole, counted now and then: whoever writes much must not fill the disk."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most  # bytes
+        self._kept = 0
+        self._counted_at: datetime | None = None
+        self._lock = Lock()
+
+    def takes(self, sessions: Sessions, size: int, *, now: datetime) -> bool:
+        """Whether so many bytes more may be kept; counts them as kept, or raises the alarm."""
+        with self._lock:
+            if self._counted_at is None or not timedelta() <= now - self._counted_at < _COUNTED:
+                self._count(sessions, size, now=now)
+            if self._kept + size > self._most:
+                return False
+            self._kept += size
+            return True
+
+    def _count(self, sessions: Sessions, size: int, *, now: datetime) -> None:
+        with sessions.begin() as session:
+            self._kept, self._counted_at = receiving.kept_bytes(session), now
+            if self._kept + size > self._most:
+                log.warning("inbox_full", kept=self._kept)
+                receiving.raise_full(session, self._kept, now=now)
+            else:
+                alarms.close(session, receiving.FULL, now=now)
 
 
 class _Smtp(SMTP):
@@ -224,7 +259,7 @@ async def serve(  # noqa: PLR0913 -- what it needs, and how it is watched
     logging.getLogger("mail.log").setLevel(logging.ERROR)  # aiosmtpd's own log names addresses
     loop = asyncio.get_running_loop()
     arrived, end = Event(), Event()
-    hands, open_ = Hands(sessions, office, clock, arrived), set[asyncio.BaseTransport]()
+    hands, open_ = Hands(sessions, office, Room(door.max_kept_bytes), clock, arrived), set[asyncio.BaseTransport]()
     server = await loop.create_server(lambda: _connection(hands, door, open_), door.host, door.port)
     handler = Thread(
         target=_handle, args=(partial(handling.sweep, sessions, office), clock, wake, arrived, end), name="inbox-handler"
