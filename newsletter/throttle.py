@@ -196,7 +196,7 @@ class Throttle:
 
 def _open_subjects(ip: str) -> list[tuple[Limit, str]]:
     """Return what a request is counted by whose limits may be told; who has no IP address is counted with all alone."""
-    network = _network(ip)
+    network = network_of(ip)
     return [*([(Limit.IP, ip), (Limit.NETWORK, network)] if network else []), (Limit.OVERALL, "")]
 
 
@@ -204,7 +204,7 @@ def _silent_subjects(address: str) -> list[tuple[Limit, str]]:
     return [(Limit.ADDRESS, address), (Limit.DOMAIN, address.rpartition("@")[2])] if address else []
 
 
-def _network(ip: str) -> str:
+def network_of(ip: str) -> str:
     """Return the network that one person may have all of: an IPv4 /24 or an IPv6 /64; "" for what is no address."""
     try:
         given = ipaddress.ip_address(ip.partition("%")[0])

@@ -160,7 +160,7 @@ def test_browsers_and_crawlers_find_what_they_ask_for(visit):
 # What goes wrong
 
 
-@pytest.mark.parametrize("path", ["/nowhere", "/admin", "/admin/login", "/docs", "/openapi.json", "/archive/", "/u/"])
+@pytest.mark.parametrize("path", ["/nowhere", "/admins", "/adminer", "/docs", "/openapi.json", "/archive/", "/u/"])
 def test_what_is_not_there_is_a_page_too(visit, path):
     response = visit.get(path, headers={"Accept-Language": "ko"})
 

@@ -84,6 +84,7 @@ def web(
         throttle=wiring.throttle_of(settings),
         sign_up=_sign_up_of(settings.sign_up),
         hooks=wiring.hooks_of(settings),
+        admin=wiring.admin_rules_of(settings),
     )
     # uvicorn's own access log would write tokens down.
     uvicorn.run(

@@ -9,7 +9,8 @@ from fastapi.responses import Response
 from starlette.exceptions import HTTPException
 
 from newsletter.errors import BadInput, BadToken, Conflict, LinkExpired, NewsletterError, NotFound
-from newsletter.web import archive, changing, finding, hooks, joining, leaving, machine, mine, preferences, privacy
+from newsletter.web import admin, archive, changing, finding, hooks, joining, leaving, machine, mine, preferences, privacy
+from newsletter.web.admin import guard
 from newsletter.web.edge import Edge
 from newsletter.web.pages import Pages, language_of
 from newsletter.web.services import Services
@@ -32,10 +33,11 @@ def create_app(services: Services) -> FastAPI:
     faults = _Faults(pages)
     # Without a redirect to the path with or without its slash: it would be built from the Host header.
     app = FastAPI(title="Newsletter", docs_url=None, redoc_url=None, openapi_url=None, redirect_slashes=False)
-    for feature in (joining, leaving, finding, preferences, changing, mine, privacy, archive, hooks, machine):
+    for feature in (joining, leaving, finding, preferences, changing, mine, privacy, archive, hooks, machine, admin):
         app.include_router(feature.routes(services, pages), include_in_schema=False)
     for error in _SHOWN:
         app.add_exception_handler(error, faults.ours)
+    app.add_exception_handler(guard.LogInFirst, faults.unknown)
     app.add_exception_handler(HTTPException, faults.http)
     app.add_exception_handler(RequestValidationError, faults.unreadable)
     app.add_middleware(Edge, fault=faults.unforeseen, base_url=services.links.base_url)
@@ -53,6 +55,11 @@ class _Faults:
         log.info("refused", error=type(error).__name__)  # its words may quote an address
         kind, status = next(shown for ours, shown in _SHOWN.items() if isinstance(error, ours))
         return self._show(request, kind, status)
+
+    def unknown(self, request: Request, error: Exception) -> Response:
+        """Send who is not logged in to the log-in."""
+        assert isinstance(error, guard.LogInFirst)
+        return guard.to_log_in(self._pages, request, error)
 
     def http(self, request: Request, error: Exception) -> Response:
         """Show what has no route, or the wrong method, or too large a body."""

@@ -29,6 +29,8 @@ HEADERS = {
 ISSUE_POLICY = "default-src 'none'; style-src 'unsafe-inline'; form-action 'none'; frame-ancestors 'none'; base-uri 'none'"
 TOKEN_HEADERS = {"Cache-Control": "no-store", "X-Robots-Tag": "noindex, nofollow"}
 TOKEN_PATHS = ("/c/", "/u/", "/p/", "/a/", "/me/")
+ADMIN_HEADERS = {**TOKEN_HEADERS, "Referrer-Policy": "same-origin"}  # or browsers would name no origin in its forms
+ADMIN_PATHS = re.compile(r"/admin(/.*)?", re.DOTALL)
 OPEN_PATHS = re.compile(r"/subscribe|/u/[^/]+|/hooks/.*")  # what forms of other sites, mail programs and providers send to
 QUIET_ROUTES = ("/healthz", "/readyz")  # asked every few seconds
 CLIENT_LEFT = 499  # as nginx logs it
@@ -78,7 +80,7 @@ class _Outgoing:
     def __init__(self, path: str, send: Send) -> None:
         self.status = 0
         self.last_sent = time.perf_counter()  # the reader waits until then; the workers are woken after it
-        self._forced = TOKEN_HEADERS if path.startswith(TOKEN_PATHS) else {}
+        self._forced = _forced(path)
         self._send = send
 
     async def __call__(self, message: Message) -> None:
@@ -92,17 +94,27 @@ class _Outgoing:
         self.last_sent = time.perf_counter()
 
 
+def _forced(path: str) -> dict[str, str]:
+    """Return the headers that a page cannot do without, whatever it says."""
+    if ADMIN_PATHS.fullmatch(path):
+        return ADMIN_HEADERS
+    return TOKEN_HEADERS if path.startswith(TOKEN_PATHS) else {}
+
+
 def _is_foreign(scope: Scope, own: str) -> bool:
     """Say whether another site makes a visitor's browser send something to us, where that is for none to do.
 
-    We know nobody by a cookie, so nothing is done in a visitor's name; but their IP address would be counted for it, and a
-    link that got about must not be pressed by a page. Browsers tell by Fetch Metadata; those from before 2023, and all where
-    we are not behind HTTPS, by Origin, which our own pages leave "null" because they send no referrer.
+    Readers are not known by a cookie, so nothing is done in a visitor's name; but their IP address would be counted for it,
+    and a link that got about must not be pressed by a page. Administrators are: what they send must say that it is from here.
+    Browsers tell by Fetch Metadata; those from before 2023, and all where we are not behind HTTPS, by Origin, which readers'
+    pages leave "null" because they send no referrer.
     """
     if scope["method"] in {"GET", "HEAD"} or OPEN_PATHS.fullmatch(scope["path"]):
         return False
     headers = Headers(scope=scope)
     sent_by, origin = headers.get("sec-fetch-site", ""), headers.get("origin", "null").lower()
+    if ADMIN_PATHS.fullmatch(scope["path"]):
+        return sent_by != "same-origin" if sent_by else origin != own
     return sent_by == "cross-site" or (not sent_by and origin not in {"null", own})
 
 

@@ -22,6 +22,7 @@ def routes(services: Services, pages: Pages) -> APIRouter:
     machine = _Machine(services, pages)
     router = APIRouter()
     router.add_api_route("/static/style.css", machine.style, methods=LOOK)
+    router.add_api_route("/static/admin.css", machine.admin_style, methods=LOOK)
     router.add_api_route("/static/icon.svg", machine.icon, methods=LOOK)
     router.add_api_route("/favicon.ico", machine.icon, methods=LOOK)
     router.add_api_route("/robots.txt", machine.robots, methods=LOOK)
@@ -40,6 +41,10 @@ class _Machine:
     def style(self, v: str = "") -> Response:
         """Give the style sheet: for ever under the version our pages name, for a day under any other."""
         return Response(self._pages.style, media_type="text/css", headers={"Cache-Control": self._lasting(v)})
+
+    def admin_style(self, v: str = "") -> Response:
+        """Give what the pages behind the log-in have beside it."""
+        return Response(self._pages.admin_style, media_type="text/css", headers={"Cache-Control": self._lasting(v)})
 
     def icon(self, v: str = "") -> Response:
         """Give the icon."""

@@ -24,7 +24,8 @@ class Pages:
         self.root = urlsplit(links.base_url).path.rstrip("/")
         self.style = (paths.templates() / "web" / "style.css").read_bytes()
         self.icon = (paths.templates() / "web" / "icon.svg").read_bytes()
-        self.version = sha256(self.style + self.icon).hexdigest()[:12]
+        self.admin_style = (paths.templates() / "admin" / "style.css").read_bytes()
+        self.version = sha256(self.style + self.icon + self.admin_style).hexdigest()[:12]
 
     def show(
         self,
@@ -35,14 +36,14 @@ class Pages:
         status: HTTPStatus = HTTPStatus.OK,
         switch_to: str = "",
     ) -> Response:
-        """Return a page in `language`; its language links lead to `switch_to`, or to the page itself."""
+        """Return a page in `language`, of web/ where no folder is named; language links lead to `switch_to`, or to itself."""
         shell = {
             "language": language,
             "root": self.root,
             "version": self.version,
             "switch_to": switch_to,
         }
-        html = _environment(language).get_template(f"web/{name}").render(context, **shell)
+        html = _environment(language).get_template(name if "/" in name else f"web/{name}").render(context, **shell)
         headers = {"Content-Language": language, "Vary": "Accept-Language"}
         return HTMLResponse(html, status_code=status, headers=headers)
 

@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from http import HTTPStatus
 
@@ -13,6 +13,7 @@ from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import Response
 from starlette.background import BackgroundTask
 
+from newsletter.admins import Rules
 from newsletter.bounces.webhooks import Hooks
 from newsletter.db import Sessions
 from newsletter.errors import BadAddress
@@ -64,6 +65,7 @@ class Services:
     clock: Callable[[], datetime]
     throttle: Throttle = UNTHROTTLED  # of what anybody can ask for
     sign_up: SignUp = SignUp()
+    admin: Rules = field(default_factory=Rules)  # how long a log-in holds
     hooks: Hooks | None = None  # providers that report bounces; None: there are none
 
     def then_wake(self, response: Response) -> Response:

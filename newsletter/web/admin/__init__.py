@@ -1,0 +1,15 @@
+"""The pages behind the log-in."""
+
+from fastapi import APIRouter
+
+from newsletter.web.admin import entering, today
+from newsletter.web.pages import Pages
+from newsletter.web.services import Services
+
+
+def routes(services: Services, pages: Pages) -> APIRouter:
+    """Return the log-in and all that is behind it."""
+    router = APIRouter()
+    for feature in (entering, today):
+        router.include_router(feature.routes(services, pages))
+    return router
