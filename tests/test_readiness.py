@@ -1,7 +1,7 @@
 from datetime import timedelta
 
 import pytest
-from factories import DAY, NOW
+from factories import DAY, LINKS, NOW
 from sqlalchemy import update
 
 from newsletter import issues
@@ -101,6 +101,25 @@ def test_what_is_no_draft_cannot_be_approved(sessions, make):
         _approve(sessions, ready)
     with sessions.begin() as session, pytest.raises(NotFound, match="no issue 77"):
         issues.approve(session, 77, by="dana", now=NOW)
+
+
+def test_a_draft_that_waits_is_not_frozen_whoever_asks(sessions, make, held):
+    assert issues.freeze(sessions, held.id, LINKS, now=DEADLINE).status is IssueStatus.DRAFT
+
+    _approve(sessions, held)
+
+    assert issues.freeze(sessions, held.id, LINKS, now=DEADLINE).status is IssueStatus.READY
+    assert [edit.action for edit in make.all(IssueEdit)] == ["approve"]
+
+
+def test_what_goes_at_its_deadline_says_so(sessions, make):
+    draft = make.issue(make.newsletter(review=Review.THEN_SEND), IssueStatus.DRAFT)
+
+    assert issues.freeze(sessions, draft.id, LINKS, now=DEADLINE).status is IssueStatus.READY
+
+    (edit,) = make.all(IssueEdit)
+    assert (edit.editor, edit.action, edit.at) == ("nobody", "deadline", DEADLINE)
+    assert edit.after == "Nobody approved it until 2024-03-15 06:05 UTC: it was sent at the deadline."
 
 
 def test_assembling_a_draft_under_review_again_changes_nothing(sessions, make, held):

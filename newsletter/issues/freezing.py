@@ -7,10 +7,13 @@ from datetime import datetime
 from sqlalchemy import select
 from sqlmodel import Session, col
 
-from newsletter import schedule, summaries
+from newsletter import schedule
 from newsletter.db import Sessions
 from newsletter.deliveries.mailer import publication_of
 from newsletter.errors import NotFound
+from newsletter.issues.readiness import note_deadline, waits_for_approval
+from newsletter.issues.desk import chosen
+from newsletter.issues.editing import version
 from newsletter.lifecycle import IssueEvent, IssueStatus, advance_issue
 from newsletter.mail.emails import DigestEmail, PaperCard, ways_of
 from newsletter.mail.render import Piece, Rendered, render, render_page
@@ -20,20 +23,23 @@ from newsletter.tokens import Links
 
 
 def freeze(sessions: Sessions, issue_id: int, links: Links, *, now: datetime) -> Issue:
-    """Render a draft into pieces and make it ready; an issue in any other state is returned as it stands.
+    """Render a draft into pieces and make it ready; one that waits for approval, or is no draft, is returned as it stands.
 
     Rendering takes a while and happens outside the transaction that stores it. Raises NotFound.
     """
     with sessions.read() as session:
         issue = _get(session, issue_id)
-        if issue.status is not IssueStatus.DRAFT:
+        newsletter = session.get_one(Newsletter, issue.newsletter_id)
+        if issue.status is not IssueStatus.DRAFT or waits_for_approval(issue, newsletter, now=now):
             return issue
-        email, chosen = digest_of(session, issue, links)
+        email, told = digest_of(session, issue, links)
+        seen = version(session, issue_id)
     rendered, page = render(email), web_page(render_page(_without_pictures(email)), {})
     with sessions.begin() as session:
         issue = session.scalars(select(Issue).where(col(Issue.id) == issue_id).with_for_update()).one()
         if issue.status is IssueStatus.DRAFT:  # nobody else was quicker
-            _store(session, issue, rendered, page, chosen, now=now)
+            note_deadline(session, issue, now=now)
+            _store(session, issue, rendered, page, told, now=now)
         return issue
 
 
@@ -53,7 +59,7 @@ def digest_of(session: Session, issue: Issue, links: Links) -> tuple[DigestEmail
     """Return an issue as the email it becomes, and which summary each paper is told by (paper id -> summary id)."""
     newsletter = session.get_one(Newsletter, issue.newsletter_id)
     papers = _papers(session, issue)
-    told = summaries.best(session, [paper.id for paper in papers], newsletter.language)
+    told = chosen(session, issue, newsletter.language)
     name = schedule.name_of(issue.cadence, issue.first_day)
     cards = tuple(
         replace(card_of(paper, told.get(paper.id), newsletter.language), remark_url=links.remark(newsletter.slug, name, paper.id))
@@ -62,12 +68,13 @@ def digest_of(session: Session, issue: Issue, links: Links) -> tuple[DigestEmail
     email = DigestEmail(
         publication_of(newsletter, links), first_day=issue.first_day, last_day=issue.last_day, papers=cards, note=issue.note
     )
-    return email, {paper_id: summary.id for paper_id, summary in told.items()}
+    return email, {paper.id: told[paper.id].id for paper in papers if paper.id in told}
 
 
 def _papers(session: Session, issue: Issue) -> Sequence[Paper]:
     joined = select(Paper).join(IssuePaper, col(IssuePaper.paper_id) == col(Paper.id))
-    return session.scalars(joined.where(col(IssuePaper.issue_id) == issue.id).order_by(col(IssuePaper.position))).all()
+    kept = joined.where(col(IssuePaper.issue_id) == issue.id, ~col(IssuePaper.dropped))
+    return session.scalars(kept.order_by(col(IssuePaper.position))).all()
 
 
 def card_of(paper: Paper, summary: Summary | None, language: str) -> PaperCard:
@@ -90,12 +97,12 @@ def card_of(paper: Paper, summary: Summary | None, language: str) -> PaperCard:
 
 
 def _store(  # noqa: PLR0913 -- an issue in all its forms
-    session: Session, issue: Issue, rendered: Rendered, page: str, chosen: dict[int, int], *, now: datetime
+    session: Session, issue: Issue, rendered: Rendered, page: str, told: dict[int, int], *, now: datetime
 ) -> None:
     for part, pieces in (("text", rendered.text), ("html", rendered.html), ("page", (Piece("page", page),))):
         for position, piece in enumerate(pieces):
             session.add(IssuePiece(issue_id=issue.id, part=part, position=position, name=piece.name, content=piece.content))
     for row in session.scalars(select(IssuePaper).where(col(IssuePaper.issue_id) == issue.id)):
-        row.summary_id = chosen.get(row.paper_id)
+        row.summary_id = told.get(row.paper_id)
     issue.subject, issue.frozen_at = rendered.subject, now
     issue.status = advance_issue(issue.status, IssueEvent.FREEZE)
