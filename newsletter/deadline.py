@@ -1,9 +1,11 @@
-"""An end to waiting for somebody else's server, however it spends the time."""
+"""Waiting for somebody else's server: how long it asks for, and an end to it however it spends the time."""
 
 import socket
 import threading
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
+from email.utils import parsedate_to_datetime
 from typing import Any
 
 
@@ -50,3 +52,14 @@ def deadline_of(seconds: float) -> Iterator[Deadline]:
         timer.cancel()
         timer.join()
         deadline.close()
+
+
+def retry_after(value: str) -> float | None:
+    """Return the seconds of a Retry-After, which may be a number or a date (RFC 9110 section 10.2.3); None for neither."""
+    value = value.strip()
+    if value.isascii() and value.isdigit():
+        return float(value[:9])
+    try:
+        return max(0.0, parsedate_to_datetime(value).timestamp() - time.time())
+    except (ValueError, OverflowError):
+        return None

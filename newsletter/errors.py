@@ -17,6 +17,10 @@ NewsletterError            says what, where, and what to do; the CLI prints it a
 │   ├── SourceUnavailable  it did not answer, or asked us to come back later: try again
 │   └── SourceMalformed    it answered something that is no list of papers: tell the operator
 ├── SummaryError           a summariser has no summary for this paper; the paper's alone
+│   ├── ModelUnavailable   a language model's endpoint gave no answer of use: try again later
+│   ├── ModelMisconfigured the endpoint will not have us: mend the settings
+│   ├── BadAnswer          it answered something that is no summary
+│   └── ModelDeclined      the model will not write about this paper: do not ask again
 └── TransportError         a mail did not go
     ├── RelayUnavailable   the relay refused us or is away: nobody's address is to blame
     ├── Deferred           the server says later (SMTP 4xx) for this message
@@ -103,6 +107,27 @@ class SourceMalformed(SourceError):
 
 class SummaryError(NewsletterError):
     """A summariser has no summary for this paper."""
+
+
+class ModelUnavailable(SummaryError):
+    """The endpoint of a language model gave no answer of use; it may later."""
+
+
+class ModelMisconfigured(SummaryError):
+    """The endpoint of a language model will not have us as we are set up; asking again is of no use."""
+
+
+class BadAnswer(SummaryError):
+    """A language model answered something that is no summary; `answer` is what it wrote, if that can be given back to it."""
+
+    def __init__(self, what: str, *, hint: str = "", answer: str | None = None) -> None:
+        """Keep what the model wrote: None where asking it to mend that is of no use."""
+        super().__init__(what, hint=hint)
+        self.answer = answer
+
+
+class ModelDeclined(SummaryError):
+    """A language model, or the filter before it, will not write about this paper."""
 
 
 @dataclass(frozen=True)

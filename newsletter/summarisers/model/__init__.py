@@ -1,0 +1,10 @@
+"""Summaries by a language model: any endpoint that speaks as OpenAI's chat completions do.
+
+Asked, read, checked, mended once, or given up with reasons in words. Nothing here knows the database.
+"""
+
+from newsletter.summarisers.model.endpoint import Endpoint
+from newsletter.summarisers.model.reading import Usage
+from newsletter.summarisers.model.writing import Fate, LanguageModel, Written
+
+__all__ = ["Endpoint", "Fate", "LanguageModel", "Usage", "Written"]
