@@ -10,7 +10,7 @@ from newsletter.subscribers import mine, parse_address, preferences
 from newsletter.subscribers.masking import mask
 from newsletter.subscribers.mine import LINK_LASTS
 from newsletter.subscribers.preferences import Changes, Wanted
-from newsletter.subscribers.topics import category, offered
+from newsletter.topics import category, offered
 
 ARI = parse_address("ari@example.org")
 

@@ -8,7 +8,7 @@ from web_parts import ARI, Site
 
 from newsletter.lifecycle import SubscriptionStatus
 from newsletter.models import Cadence, Delivery, Subscriber, Subscription
-from newsletter.subscribers.topics import category, offered
+from newsletter.topics import category, offered
 from newsletter.throttle import Decision, Limit
 from newsletter.web.preference_form import LONGEST_KEYWORD, MOST_KEYWORDS
 

@@ -266,7 +266,7 @@ def _order(part: _Part, chosen: Selection) -> list[_Numbered]:
             ordered += [(stretch, count) for stretch in part.others.get(WHY, ())]
         ordered += zip(map(part.cards.__getitem__, chosen.cards), range(1, cards + 1), strict=True)
         if chosen.lines:
-            ordered += [(stretch, count) for stretch in part.others[_LINES]]
+            ordered += [(stretch, count) for stretch in part.others[_LINES] if chosen.cards]  # else there is nothing beside them
             ordered += zip(map(part.lines.__getitem__, chosen.lines), range(cards + 1, count + 1), strict=True)
     except KeyError as missing:
         raise BadInput(f"the email has no piece {missing}", hint="Choose among the papers of the issue.") from None

@@ -10,7 +10,7 @@ from newsletter import i18n, schedule, text
 from newsletter.errors import BadInput
 from newsletter.models import Cadence
 from newsletter.subscribers.preferences import Changes, Choice, Preferences, Wanted
-from newsletter.subscribers.topics import category, offered
+from newsletter.topics import category, offered
 from newsletter.web.forms import Form, first
 
 MOST_PAPERS = 200

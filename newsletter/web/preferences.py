@@ -14,7 +14,7 @@ from newsletter.errors import BadInput
 from newsletter.schedule import local_day
 from newsletter.subscribers import preferences
 from newsletter.subscribers.preferences import Choice, Preferences
-from newsletter.subscribers.topics import offered
+from newsletter.topics import offered
 from newsletter.web import later, preference_form, zones
 from newsletter.web.consent import wording
 from newsletter.web.forms import Sent, first
