@@ -12,7 +12,7 @@ from typing import Any
 import structlog
 from celery.signals import worker_ready
 
-from newsletter import bounces, deliveries, inbox, issues, pipeline, subscribers, summaries, watch, wiring
+from newsletter import admins, bounces, deliveries, inbox, issues, pipeline, subscribers, summaries, watch, wiring
 from newsletter.config import UnknownPolicy
 from newsletter.db import Sessions
 from newsletter.deliveries import Brakes, Journal, Mailer
@@ -207,6 +207,9 @@ def purge() -> None:
     log.info("purged", **vars(subscribers.purge(_sessions(), now=utcnow())))
     with _sessions().begin() as session:
         log.info("inbox_purged", **vars(inbox.purge(session, now=utcnow())))
+    with _sessions().begin() as session:
+        admins.purge(session, wiring.admin_rules_of(settings), now=utcnow())
+        admins.guesses.purge(session, wiring.policy_of(settings).secret, now=utcnow())
 
 
 @contextmanager

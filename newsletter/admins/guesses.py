@@ -90,8 +90,9 @@ def end(session: Session, tried: Try, secret: bytes, *, now: datetime) -> None:
     session.execute(delete(FailedLogIn).where(or_(col(FailedLogIn.subject).in_(place), this)))
 
 
-def quieten(session: Session, secret: bytes, *, now: datetime) -> None:
-    """Close the alarms about guesses that have stopped."""
+def purge(session: Session, secret: bytes, *, now: datetime) -> None:
+    """Forget the tries of former hours, and close the alarms about guesses that have stopped."""
+    session.execute(delete(FailedLogIn).where(col(FailedLogIn.at) <= now - WITHIN))
     raised = select(col(Alarm.cause)).where(col(Alarm.cause).startswith(f"{ALARM}:"), col(Alarm.closed_at).is_(None))
     for cause in session.scalars(raised).all():
         if not _counted(session, _hashed(secret, "name", cause.partition(":")[2]), now=now)[0]:

@@ -5,7 +5,7 @@ import sys
 import typer
 
 from newsletter import __version__
-from newsletter.cli import bounces, control, days, deliveries, dkim, inbox, issues, newsletters, people, running
+from newsletter.cli import admin, bounces, control, days, deliveries, dkim, inbox, issues, newsletters, people, running
 from newsletter.errors import DatabaseError, NewsletterError
 
 app = typer.Typer(
@@ -28,6 +28,7 @@ people.register(app)
 dkim.register(app)
 bounces.register(app)
 inbox.register(app)
+admin.register(app)
 
 
 def _show_version(wanted: bool) -> None:
