@@ -159,7 +159,7 @@ def desk(session: Session, issue: Issue, *, now: datetime) -> Desk:
 def chosen(session: Session, issue: Issue, language: str) -> dict[int, Summary]:
     """Return by which summary each paper of an issue is told: an editor's choice, else the most trusted one."""
     places = select(col(IssuePaper.paper_id), col(IssuePaper.summary_id)).where(col(IssuePaper.issue_id) == issue.id)
-    wanted = dict(session.execute(places).tuples().all())
+    wanted = {paper_id: summary_id for paper_id, summary_id in session.execute(places)}  # noqa: C416 -- rows are no pairs to mypy
     frozen = issue.status is not IssueStatus.DRAFT
     best = {} if frozen else summaries.best(session, wanted, language)
     rows = session.scalars(select(Summary).where(col(Summary.id).in_([number for number in wanted.values() if number])))
@@ -272,7 +272,7 @@ def _asked(session: Session, issue_id: int) -> dict[int | None, datetime]:
     rows = select(col(IssueEdit.paper_id), func.max(col(IssueEdit.at))).where(
         col(IssueEdit.issue_id) == issue_id, col(IssueEdit.action) == "regenerate"
     )
-    return dict(session.execute(rows.group_by(col(IssueEdit.paper_id))).tuples().all())
+    return {paper_id: edits for paper_id, edits in session.execute(rows.group_by(col(IssueEdit.paper_id)))}  # noqa: C416 -- rows are no pairs to mypy
 
 
 def _told(row: Summary) -> Told:
