@@ -58,6 +58,7 @@ class Listing:
     day: date
     papers: tuple[PaperData, ...] = ()
     problems: tuple[Problem, ...] = ()
+    undated: tuple[PaperData, ...] = ()  # it says no day of them: they are listed on the day they are first seen
 
 
 class Source(Protocol):
