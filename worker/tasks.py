@@ -203,7 +203,7 @@ def sweep() -> None:
 
 @app.task(name="purge")
 def purge() -> None:
-    """Delete the sign-ups that nobody confirmed, blank IP addresses that are no longer needed, forget mail to us."""
+    """Delete the sign-ups that nobody confirmed, blank IP addresses that are no longer needed, forget mail to us and log-ins."""
     log.info("purged", **vars(subscribers.purge(_sessions(), now=utcnow())))
     with _sessions().begin() as session:
         log.info("inbox_purged", **vars(inbox.purge(session, now=utcnow())))
