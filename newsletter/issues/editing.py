@@ -14,6 +14,7 @@ from sqlmodel import Session, col
 
 from newsletter import text
 from newsletter.errors import BadInput, Conflict, NotFound, Stale
+from newsletter.issues import readiness
 from newsletter.lifecycle import IssueStatus
 from newsletter.models import Issue, IssueEdit, IssuePaper, Newsletter, Summary, SummaryOrigin
 
@@ -180,6 +181,17 @@ def ask_again(session: Session, hand: Hand, paper_id: int) -> str:
     row.summary_id = None
     _keep(session, hand, "regenerate", paper_id)
     return _language(session, hand.issue_id)
+
+
+def approve(session: Session, hand: Hand) -> None:
+    """Let the draft go as the editor saw it, before its deadline."""
+    _draft(session, hand)
+    readiness.approve(session, hand.issue_id, by=hand.name, now=hand.at)
+
+
+def hold(session: Session, hand: Hand) -> None:
+    """Let the draft wait until somebody approves it, whatever its deadline says."""
+    readiness.hold(session, _draft(session, hand), by=hand.name, now=hand.at)
 
 
 def _draft(session: Session, hand: Hand) -> Issue:

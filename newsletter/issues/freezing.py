@@ -11,9 +11,9 @@ from newsletter import schedule
 from newsletter.db import Sessions
 from newsletter.deliveries.mailer import publication_of
 from newsletter.errors import NotFound
-from newsletter.issues.readiness import note_deadline, waits_for_approval
 from newsletter.issues.desk import chosen
 from newsletter.issues.editing import version
+from newsletter.issues.readiness import note_deadline, waits_for_approval
 from newsletter.lifecycle import IssueEvent, IssueStatus, advance_issue
 from newsletter.mail.emails import DigestEmail, PaperCard, ways_of
 from newsletter.mail.render import Piece, Rendered, render, render_page
@@ -25,7 +25,8 @@ from newsletter.tokens import Links
 def freeze(sessions: Sessions, issue_id: int, links: Links, *, now: datetime) -> Issue:
     """Render a draft into pieces and make it ready; one that waits for approval, or is no draft, is returned as it stands.
 
-    Rendering takes a while and happens outside the transaction that stores it. Raises NotFound.
+    Rendering takes a while and happens outside the transaction that stores it. A draft that an editor changed meanwhile
+    stays one: what they did must be in it, or they want it held. Raises NotFound.
     """
     with sessions.read() as session:
         issue = _get(session, issue_id)
@@ -37,7 +38,7 @@ def freeze(sessions: Sessions, issue_id: int, links: Links, *, now: datetime) ->
     rendered, page = render(email), web_page(render_page(_without_pictures(email)), {})
     with sessions.begin() as session:
         issue = session.scalars(select(Issue).where(col(Issue.id) == issue_id).with_for_update()).one()
-        if issue.status is IssueStatus.DRAFT:  # nobody else was quicker
+        if issue.status is IssueStatus.DRAFT and version(session, issue_id) == seen:  # nobody else was quicker
             note_deadline(session, issue, now=now)
             _store(session, issue, rendered, page, told, now=now)
         return issue

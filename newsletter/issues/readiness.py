@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 
-from sqlalchemy import Select, select
+from sqlalchemy import Select, and_, or_, select
 from sqlmodel import Session, col
 
 from newsletter import alarms
@@ -31,6 +31,8 @@ def deadline_of(newsletter: Newsletter, *, now: datetime) -> datetime | None:
 
 def waits_for_approval(issue: Issue, newsletter: Newsletter, *, now: datetime) -> bool:
     """Whether a draft must not go yet, as nobody has approved it."""
+    if issue.held_at is not None:
+        return True
     if issue.review_until is None or issue.approved_at is not None or newsletter.review is Review.AUTOMATIC:
         return False
     return newsletter.review is Review.THEN_HOLD or now < issue.review_until
@@ -69,12 +71,20 @@ def approve(session: Session, issue_id: int, *, by: str, now: datetime) -> Issue
     if issue.status is not IssueStatus.DRAFT:
         raise Conflict(f"The issue of {issue.first_day} is {issue.status.value}: there is nothing to approve.")
     if issue.approved_at is None:
-        issue.approved_at, issue.approved_by = now, by
+        issue.approved_at, issue.approved_by, issue.held_at = now, by, None
         session.add(IssueEdit(issue_id=issue.id, editor=by, action="approve", at=now))
         for key in (review_key(issue.id), held_key(issue.id)):
             alarms.close(session, key, now=now)
         session.flush()
     return issue
+
+
+def hold(session: Session, issue: Issue, *, by: str, now: datetime) -> None:
+    """Let a draft wait for an approval whatever its deadline says, and take back the one it had; keep who said so."""
+    if issue.held_at is None:
+        issue.held_at, issue.approved_at, issue.approved_by = now, None, ""
+        session.add(IssueEdit(issue_id=issue.id, editor=by, action="hold", at=now))
+        session.flush()
 
 
 def note_deadline(session: Session, issue: Issue, *, now: datetime) -> None:
@@ -87,12 +97,12 @@ def note_deadline(session: Session, issue: Issue, *, now: datetime) -> None:
 
 
 def waiting_for_approval(session: Session) -> list[tuple[Issue, Newsletter]]:
-    """Return the drafts that nobody has approved of newsletters that want it, the oldest day first."""
+    """Return the drafts that an editor holds, or that nobody has approved of newsletters that want it, the oldest day first."""
+    awaited = and_(col(Issue.review_until).is_not(None), col(Newsletter.review) != Review.AUTOMATIC)
     wanted = _with_newsletter().where(
         col(Issue.status) == IssueStatus.DRAFT,
-        col(Issue.review_until).is_not(None),
         col(Issue.approved_at).is_(None),
-        col(Newsletter.review) != Review.AUTOMATIC,
+        or_(awaited, col(Issue.held_at).is_not(None)),
     )
     return [(issue, newsletter) for issue, newsletter in session.execute(wanted.order_by(col(Issue.first_day)))]
 

@@ -204,6 +204,7 @@ class Issue(SQLModel, table=True):
     review_until: datetime | None = None  # a draft waits for approval until then; None: for nobody
     approved_at: datetime | None = None
     approved_by: str = Field(default="", sa_column_kwargs={"server_default": ""})  # an administrator's name
+    held_at: datetime | None = None  # by an editor: no deadline lets it go, only an approval
     frozen_at: datetime | None = None
     published_at: datetime | None = None
     catch_up: bool = Field(default=False, sa_column_kwargs={"server_default": false()})  # late: comes beside another
@@ -250,7 +251,7 @@ class IssueEdit(SQLModel, table=True):
     issue_id: int = Field(foreign_key="issues.id", index=True, ondelete="CASCADE")
     paper_id: int | None = Field(default=None, foreign_key="papers.id")
     editor: str  # an administrator's name
-    action: str  # "move", "drop", "restore", "pin", "unpin", "edit", "regenerate", "note", "approve", "deadline"
+    action: str  # "move", "drop", "restore", "pin", "unpin", "edit", "choose", "regenerate", "note", "approve", "hold" …
     before: str = ""
     after: str = ""
     at: datetime
