@@ -8,6 +8,7 @@ ports of the web. A name is not looked up again after it was judged: the second 
 import ipaddress
 import socket
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Self
 from urllib.request import getproxies, proxy_bypass
@@ -67,15 +68,22 @@ class Reach:
         return allowed
 
     def _found(self, url: httpx2.URL) -> list[str]:
-        try:
-            return [str(ipaddress.ip_address(url.host))]
-        except ValueError:
-            pass
+        if number := _number(url.host):
+            return [number]
         try:
             answers = self.resolve(url.host, port_of(url), type=socket.SOCK_STREAM)
         except UnicodeError as error:  # a label that is empty or too long
             raise _refused(url, "its host is no name") from error
         return list(dict.fromkeys(str(answer[4][0]) for answer in answers))
+
+
+def _number(host: str) -> str:
+    """Return the address that a host is in numbers, in any spelling that a resolver understands (127.1, 0x7f000001); else ""."""
+    with suppress(ValueError):
+        return str(ipaddress.ip_address(host))
+    with suppress(OSError, UnicodeError):
+        return str(ipaddress.IPv4Address(socket.inet_aton(host)))
+    return ""
 
 
 def _is_public(address: str) -> bool:
