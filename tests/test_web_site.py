@@ -152,7 +152,7 @@ def test_browsers_and_crawlers_find_what_they_ask_for(visit):
     assert visit.get("/favicon.ico").headers["content-type"] == "image/svg+xml"
     assert (
         visit.get("/robots.txt").text
-        == "User-agent: *\nDisallow: /c/\nDisallow: /u/\nDisallow: /p/\nDisallow: /a/\nDisallow: /me/\n"
+        == "User-agent: *\nDisallow: /c/\nDisallow: /u/\nDisallow: /p/\nDisallow: /a/\nDisallow: /me/\nDisallow: /w/\n"
     )
     assert visit.get("/subscribe").headers["location"] == "/?lang=en"
 

@@ -15,6 +15,7 @@ from newsletter.tokens import Links
 from newsletter.web import Services, SignUp, create_app
 
 AT_ONCE = SignUp(seconds=0, answer_seconds=0)  # forms are filled, and answered, in no time
+OPERATOR = "operator@example.org"
 ARI, BORA, CHAN = "ari@example.org", "bora@example.org", "chan@example.org"
 
 
@@ -45,7 +46,8 @@ class Site:
 
     def services(self) -> Services:
         """Return what the application is made with."""
-        return Services(self.make.sessions, self.links, POLICY, self._wake, self._clock, self.throttle, self.sign_up)
+        given = (self.make.sessions, self.links, POLICY, self._wake, self._clock, self.throttle, self.sign_up)
+        return Services(*given, operator=OPERATOR)
 
     def visitor(self) -> TestClient:
         """Return a browser that follows no redirects."""

@@ -9,7 +9,20 @@ from fastapi.responses import Response
 from starlette.exceptions import HTTPException
 
 from newsletter.errors import BadInput, BadToken, Conflict, LinkExpired, NewsletterError, NotFound
-from newsletter.web import admin, archive, changing, finding, hooks, joining, leaving, machine, mine, preferences, privacy
+from newsletter.web import (
+    admin,
+    archive,
+    changing,
+    finding,
+    hooks,
+    joining,
+    leaving,
+    machine,
+    mine,
+    preferences,
+    privacy,
+    remarks,
+)
 from newsletter.web.admin import guard
 from newsletter.web.edge import Edge
 from newsletter.web.pages import Pages, language_of
@@ -33,7 +46,7 @@ def create_app(services: Services) -> FastAPI:
     faults = _Faults(pages)
     # Without a redirect to the path with or without its slash: it would be built from the Host header.
     app = FastAPI(title="Newsletter", docs_url=None, redoc_url=None, openapi_url=None, redirect_slashes=False)
-    for feature in (joining, leaving, finding, preferences, changing, mine, privacy, archive, hooks, machine, admin):
+    for feature in (joining, leaving, finding, preferences, changing, mine, privacy, archive, remarks, hooks, machine, admin):
         app.include_router(feature.routes(services, pages), include_in_schema=False)
     for error in _SHOWN:
         app.add_exception_handler(error, faults.ours)

@@ -28,7 +28,7 @@ HEADERS = {
 }
 ISSUE_POLICY = "default-src 'none'; style-src 'unsafe-inline'; form-action 'none'; frame-ancestors 'none'; base-uri 'none'"
 TOKEN_HEADERS = {"Cache-Control": "no-store", "X-Robots-Tag": "noindex, nofollow"}
-TOKEN_PATHS = ("/c/", "/u/", "/p/", "/a/", "/me/")
+TOKEN_PATHS = ("/c/", "/u/", "/p/", "/a/", "/me/", "/w/")
 ADMIN_HEADERS = {**TOKEN_HEADERS, "Referrer-Policy": "same-origin"}  # or browsers would name no origin in its forms
 ADMIN_PATHS = re.compile(r"/admin(/.*)?", re.DOTALL)
 OPEN_PATHS = re.compile(r"/subscribe|/u/[^/]+|/hooks/.*")  # what forms of other sites, mail programs and providers send to

@@ -17,6 +17,7 @@ BODY_LIMIT = 262_144  # bytes; the preferences of one newsletter with 40 keyword
 KEPT = 300  # characters of a mistyped address that are shown again
 FIELDS_LIMIT = 1000  # of one newsletter 22
 
+TRAP = "homepage"  # a field that people do not see: who fills it is no person
 STAMP = "stamp"  # the field that says when the form was shown
 STAMP_LASTS = timedelta(days=1)
 

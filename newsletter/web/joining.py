@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import timedelta
 from functools import partial
 from http import HTTPStatus
 from typing import Annotated
@@ -19,11 +18,10 @@ from newsletter.subscribers import Address, Asked
 from newsletter.throttle import ALLOWED
 from newsletter.web import forms, later
 from newsletter.web.consent import wording
-from newsletter.web.forms import KEPT, Form, Sent, first
+from newsletter.web.forms import KEPT, TRAP, Form, Sent, first
 from newsletter.web.pages import LOOK, Pages, language_of
 from newsletter.web.services import Services, ip_of
 
-TRAP = "homepage"  # a field that people do not see: who fills it is no person
 CADENCE = "cadence-"  # the field that says how often a newsletter should come begins with it and ends with its slug
 
 
@@ -89,15 +87,10 @@ class _Joining:
             "filled": filled,
             "trap": TRAP,
             "cadence": CADENCE,
-            "stamp": (forms.STAMP, filled.stamp or self._stamp(filled)),
+            "stamp": (forms.STAMP, filled.stamp or self._services.stamp(at_once=filled.once_more or filled.is_wrong)),
             "wording": wording([offer.newsletter.title for offer in offers], language),
         }
         return self._pages.show("home.html", context, language=language, status=status, switch_to=f"{self._pages.root}/")
-
-    def _stamp(self, filled: Filled) -> str:
-        """Return a new stamp; who only has to press once more may do so at once."""
-        filled_before = timedelta(seconds=self._services.sign_up.seconds if filled.once_more or filled.is_wrong else 0)
-        return forms.stamp(self._services.links.keyring, self._services.clock() - filled_before)
 
     def _offers(self) -> list[Offer]:
         with self._services.sessions.read() as session:
@@ -114,7 +107,7 @@ class _Joining:
         language = language_of(request, [first(sent, "lang")])
         address = self._services.sign_up.address(first(sent, "email")[:KEPT])
         age = forms.age(self._services.links.keyring, sent, now=self._services.clock())
-        is_program = bool(first(sent, TRAP)) or (age is not None and age < timedelta(seconds=self._services.sign_up.seconds))
+        is_program = self._services.sign_up.is_program(sent, age)
         decision = ALLOWED
         if address and sent.get("newsletter") and age is not None and not is_program:
             decision = self._services.throttle.allow("sign-up", ip=ip_of(request))

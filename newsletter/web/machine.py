@@ -54,8 +54,8 @@ class _Machine:
         return FOREVER if version == self._pages.version else A_DAY
 
     def robots(self) -> Response:
-        """Keep crawlers off the links that belong to one person (RFC 9309)."""
-        rules = "".join(f"Disallow: {self._pages.root}/{path}/\n" for path in ("c", "u", "p", "a", "me"))
+        """Keep crawlers off the links that belong to one person, and off the many forms for remarks (RFC 9309)."""
+        rules = "".join(f"Disallow: {self._pages.root}/{path}/\n" for path in ("c", "u", "p", "a", "me", "w"))
         return PlainTextResponse(f"User-agent: *\n{rules}", headers={"Cache-Control": A_DAY})
 
     def healthz(self) -> Response:

@@ -4,7 +4,7 @@ import asyncio
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from http import HTTPStatus
 
 import structlog
@@ -20,6 +20,8 @@ from newsletter.errors import BadAddress
 from newsletter.subscribers import Address, Policy, parse_address
 from newsletter.throttle import UNTHROTTLED, Throttle
 from newsletter.tokens import Links
+from newsletter.web import forms
+from newsletter.web.forms import TRAP, Form, first
 
 log = structlog.get_logger()
 
@@ -45,6 +47,10 @@ class SignUp:
         except BadAddress:
             return None
 
+    def is_program(self, sent: Form, age: timedelta | None) -> bool:
+        """Say whether no person sent a form of this age: a field that people do not see is filled, or it came too soon."""
+        return bool(first(sent, TRAP)) or (age is not None and age < timedelta(seconds=self.seconds))
+
     async def in_step(self, status: HTTPStatus, work: Callable[[], Response]) -> Response:
         """Do the work in a thread and return its answer; one of this status comes so late that it does not tell what it took."""
         started = time.monotonic()
@@ -67,6 +73,12 @@ class Services:
     sign_up: SignUp = SignUp()
     admin: Rules = field(default_factory=Rules)  # how long a log-in holds
     hooks: Hooks | None = None  # providers that report bounces; None: there are none
+    operator: str = ""  # the address that what readers find wrong is mailed to; empty: it is only kept
+
+    def stamp(self, *, at_once: bool) -> str:
+        """Return the stamp of a form that is shown now; `at_once`: it may be sent at once, as by who only has to press again."""
+        seconds = self.sign_up.seconds if at_once else 0
+        return forms.stamp(self.links.keyring, self.clock() - timedelta(seconds=seconds))
 
     def then_wake(self, response: Response) -> Response:
         """Return the response; once it is out, the workers are woken. The mails are committed by then."""

@@ -165,7 +165,7 @@ def test_what_opens_every_link_of_every_mail_changes_nothing(place, browser):
 
 
 ADDRESSES = (OLD_READER, "chan@example.org", "eli@example.org", "fatou@example.org")
-KINDS = {"/c/", "/u/", "/p/", "/me/", "/a/", "/archive/"}
+KINDS = {"/c/", "/u/", "/p/", "/me/", "/a/", "/archive/", "/w/"}
 
 
 def send_every_kind(place):
