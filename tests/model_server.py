@@ -19,6 +19,7 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
+from newsletter.summarisers.model import Audit, Endpoint, LanguageModel
 from newsletter.text import sentences
 
 KEY = "sk-canary-4711"
@@ -86,6 +87,11 @@ class ModelServer:
         finally:
             with self._lock:
                 self._busy -= 1
+
+
+def model_of(server: ModelServer, *, seconds: float = 5.0, key: str = "", audit: Audit | None = None) -> LanguageModel:
+    """Return the model at a server, which does not wait between repeats."""
+    return LanguageModel(Endpoint(server.url, "parrot-1", key, seconds, pause=lambda _: None), audit)
 
 
 def _understood(request: dict[str, Any], headers: dict[str, str]) -> Asked:

@@ -4,7 +4,7 @@ import json
 import time
 
 import pytest
-from model_server import KEY, honest, model_server
+from model_server import KEY, honest, model_of, model_server
 
 from newsletter.summarisers import SummaryInput
 from newsletter.summarisers.model import Endpoint, Fate, LanguageModel
@@ -22,11 +22,6 @@ LANGUAGES = pytest.mark.parametrize("language", ["en", "ko"])
 def ask(server, paper=PAPER, *, language="en", seconds=5.0, key="", audit=None):
     """Have the paper summarised, without waiting between repeats."""
     return model_of(server, seconds=seconds, key=key, audit=audit).write(paper, language=language)
-
-
-def model_of(server, *, seconds=5.0, key="", audit=None):
-    endpoint = Endpoint(server.url, "parrot-1", key, seconds, pause=lambda _: None)
-    return LanguageModel(endpoint, audit)
 
 
 CASES = [  # what the endpoint does, what becomes of the paper, calls, words of the reason

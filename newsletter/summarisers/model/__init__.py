@@ -3,8 +3,8 @@
 Asked, read, checked, mended once, or given up with reasons in words. Nothing here knows the database.
 """
 
-from newsletter.summarisers.model.endpoint import Endpoint
+from newsletter.summarisers.model.endpoint import MOST_TOKENS, Endpoint
 from newsletter.summarisers.model.reading import Usage
-from newsletter.summarisers.model.writing import Fate, LanguageModel, Written
+from newsletter.summarisers.model.writing import Audit, Fate, LanguageModel, Written, prompt_version
 
-__all__ = ["Endpoint", "Fate", "LanguageModel", "Usage", "Written"]
+__all__ = ["MOST_TOKENS", "Audit", "Endpoint", "Fate", "LanguageModel", "Usage", "Written", "prompt_version"]

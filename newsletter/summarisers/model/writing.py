@@ -52,10 +52,6 @@ class LanguageModel:
         """The model's name, as readers are told it."""
         return self.endpoint.model
 
-    def prompt_version(self, language: str) -> str:
-        """Return which prompt is used for a language."""
-        return prompt_of(language).version
-
     @property
     def longest(self) -> float:
         """The most seconds that one paper takes: an answer and its repair, or the waits while the endpoint is busy."""
@@ -77,6 +73,11 @@ class LanguageModel:
             return task.do()
         except SummaryError as error:
             return Written(_fate(error), reasons=(str(error),), used=meter.used, hint=error.hint)
+
+
+def prompt_version(language: str) -> str:
+    """Return the version of the prompt that a language has, as "ko-1"."""
+    return prompt_of(language).version
 
 
 def _fate(error: SummaryError) -> Fate:
