@@ -1,21 +1,20 @@
 """Collecting: what sources list becomes papers, and each reading leaves a record that tells "nothing today" from "broken"."""
 
 from collections.abc import Sequence
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 from typing import Any
 
 import structlog
 from sqlalchemy import select
 from sqlmodel import Session, col
 
-from newsletter import alarms, db, schedule
+from newsletter import db, readings, schedule
 from newsletter.db import Sessions
 from newsletter.errors import SourceError
 from newsletter.models import Collection, CollectionStatus, Paper, PaperListing, Summary, SummaryOrigin
 from newsletter.sources import Listing, PaperData, Source
 
 log = structlog.get_logger()
-LOOK_BACK = timedelta(days=3)  # how far the clock goes back for days that were never read after they ended
 
 
 def collect(sessions: Sessions, source: Source, day: date, *, now: datetime) -> Collection:
@@ -52,31 +51,18 @@ def store(session: Session, source: str, listing: Listing, *, now: datetime) -> 
     db.insert_new(session, PaperListing, rows)
     _store_summaries(session, listing.papers, ids, now=now)
     record = _collection(session, source, listing.day, now=now)
-    record.status, record.error = CollectionStatus.DONE, ""
-    record.papers, record.problems = len(listing.papers), [str(problem) for problem in listing.problems][:100]
-    record.succeeded_at = now
-    session.flush()
-    alarms.close(session, alarm_key(source, listing.day), now=now)
+    record.problems = [str(problem) for problem in listing.problems][:100]
+    readings.answered(session, record, len(listing.papers), now=now)
     return record
 
 
-def alarm_key(source: str, day: date) -> str:
-    """Return the cause of the alarm about a source that fails for a day."""
-    return f"source:{source}:{day}"
-
-
-def days_to_collect(session: Session, source: str, *, now: datetime) -> list[date]:
-    """Return the days to read now, oldest first: today, and the last days not yet read after they ended."""
+def days_to_collect(session: Session, source: str, *, since: date, now: datetime) -> list[date]:
+    """Return the days to read now, oldest first: today, and those from `since` on not yet read after they ended."""
     today = now.date()
-    first = today - LOOK_BACK
+    first = min(today, max(since, today - schedule.REACH))
     records = session.scalars(select(Collection).where(col(Collection.source) == source, col(Collection.day) >= first)).all()
-    complete = {record.day for record in records if is_complete(record)}
-    return [day for day in schedule.days_between(first, today) if day not in complete]
-
-
-def is_complete(record: Collection) -> bool:
-    """Whether the source was read after the day had ended: before that a list may still grow."""
-    return record.succeeded_at is not None and record.succeeded_at >= schedule.day_of(record.day).ends_at
+    settled = {record.day for record in records if readings.is_settled(record, now=now)}
+    return [day for day in schedule.days_between(first, today) if day not in settled]
 
 
 def _key(paper: PaperData) -> tuple[str, str]:
@@ -159,12 +145,9 @@ def _correct_summaries(session: Session, rows: Sequence[dict[str, Any]]) -> None
 
 
 def _record_failure(sessions: Sessions, source: str, day: date, error: str, *, now: datetime) -> Collection:
-    cause = alarms.Cause(alarm_key(source, day), f"{source} could not be read for {day}", error)
     with sessions.begin() as session:
         record = _collection(session, source, day, now=now)
-        record.status, record.error = CollectionStatus.FAILED, error
-        session.flush()
-        alarms.raise_alarm(session, cause, now=now)
+        readings.failed(session, record, error, now=now)
     return record
 
 

@@ -15,6 +15,7 @@ from newsletter.deliveries import Mail
 from newsletter.errors import NotFound
 from newsletter.lifecycle import IssueStatus
 from newsletter.models import Alarm, Cadence, Collection, DeliveryKind, Issue, IssuePaper, Newsletter, PaperListing, Tick
+from newsletter.schedule import REACH
 from newsletter.sources import Source
 from newsletter.summaries import Filled
 from newsletter.summarisers import Summariser
@@ -26,8 +27,14 @@ OpenSource = Callable[[str], Source]
 def readings_due(sessions: Sessions, *, now: datetime) -> list[tuple[str, date]]:
     """Return which sources should be read for which days now."""
     with sessions.read() as session:
-        names = {name for newsletter in newsletters.listing(session) for name in newsletter.sources}
-        return [(name, day) for name in sorted(names) for day in papers.days_to_collect(session, name, now=now)]
+        since: dict[str, date] = {}
+        again: set[tuple[str, date]] = set()
+        for newsletter in newsletters.listing(session):
+            again.update(issues.days_to_read_again(session, newsletter, now=now))
+            for name in newsletter.sources:
+                since[name] = min(issues.wanted_from(newsletter), since.get(name, date.max))
+        found = {(name, day) for name in since for day in papers.days_to_collect(session, name, since=since[name], now=now)}
+    return sorted(found | again)
 
 
 def collect(sessions: Sessions, open_source: OpenSource, name: str, day: date, *, now: datetime) -> Collection:
@@ -41,31 +48,34 @@ def summaries_due(sessions: Sessions, *, now: datetime) -> list[tuple[str, list[
     with sessions.read() as session:
         for newsletter in newsletters.listing(session):
             listed = select(col(PaperListing.paper_id)).where(
-                col(PaperListing.source).in_(newsletter.sources), col(PaperListing.day) >= (now - papers.LOOK_BACK).date()
+                col(PaperListing.source).in_(newsletter.sources),
+                col(PaperListing.day) >= max((now - REACH).date(), issues.wanted_from(newsletter)),
             )
             due.setdefault(newsletter.language, set()).update(session.scalars(listed))
         have = {language: set(summaries.best(session, ids, language)) for language, ids in due.items()}
     return [(language, sorted(ids - have[language])) for language, ids in sorted(due.items()) if ids - have[language]]
 
 
-def issues_due(sessions: Sessions, *, now: datetime) -> list[tuple[int, Cadence, date]]:
-    """Return (newsletter id, cadence, first day) of the issues that should be made now, oldest first."""
+def issues_due(sessions: Sessions, *, now: datetime) -> list[tuple[int, Cadence, date, date]]:
+    """Return (newsletter id, cadence, first day, last day) of the issues that should be made now, oldest first."""
     with sessions.read() as session:
         return [
-            (newsletter.id, cadence, period.first_day)
+            (newsletter.id, cadence, period.first_day, period.last_day)
             for newsletter in newsletters.listing(session)
             for cadence in map(Cadence, newsletter.cadences)
             for period in issues.due_periods(session, newsletter, cadence, now=now)
         ]
 
 
-def assemble(sessions: Sessions, newsletter_id: int, cadence: Cadence, day: date, *, now: datetime) -> Issue:
-    """Choose and order the papers of an issue; raises NotFound for a newsletter that is gone."""
+def assemble(  # noqa: PLR0913 -- which issue of what
+    sessions: Sessions, newsletter_id: int, cadence: Cadence, day: date, *, until: date | None = None, now: datetime
+) -> Issue:
+    """Choose and order the papers of an issue, or of one for all days `until`; raises NotFound for a newsletter that is gone."""
     with sessions.begin() as session:
         newsletter = session.get(Newsletter, newsletter_id)
         if newsletter is None:
             raise NotFound(f"There is no newsletter {newsletter_id} any more.")
-        return issues.assemble(session, newsletter, cadence, day, now=now)
+        return issues.assemble(session, newsletter, cadence, day, until=until, now=now)
 
 
 def summarise(sessions: Sessions, issue_id: int, summarisers: Sequence[Summariser], *, now: datetime) -> Filled:

@@ -309,9 +309,9 @@ def test_a_week_is_due_when_it_is_over_and_not_if_it_was_over_before_the_newslet
     monday = datetime(2024, 3, 18, 0, 5, tzinfo=UTC)
     newsletter = make.newsletter(cadences=["weekly"])
     young = make.newsletter(cadences=["weekly"], created_at=monday)
-    _collected(make, *schedule.days_between(date(2024, 3, 4), date(2024, 3, 15)), date(2024, 3, 17))
+    _collected(make, *schedule.days_between(date(2024, 3, 4), date(2024, 3, 15)), date(2024, 3, 17), at=monday)
     assert _due(sessions, newsletter, monday, Cadence.WEEKLY) == [schedule.week_of(DAY - timedelta(days=7))]
-    _collected(make, date(2024, 3, 16))
+    _collected(make, date(2024, 3, 16), at=monday)
     with sessions.begin() as session:
         issues.assemble(session, session.get(Newsletter, newsletter.id), Cadence.WEEKLY, date(2024, 3, 4), now=monday)
 

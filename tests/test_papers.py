@@ -150,7 +150,7 @@ def test_summaries_that_come_along_are_kept_and_follow_the_document(sessions, ma
 def test_days_are_read_until_they_were_read_after_they_ended(sessions):
     def due(now):
         with sessions.read() as session:
-            return papers.days_to_collect(session, "shelf", now=now)
+            return papers.days_to_collect(session, "shelf", since=DAY - timedelta(days=2), now=now)
 
     days = [DAY - timedelta(days=2), DAY - timedelta(days=1), DAY, DAY + timedelta(days=1)]
     assert due(NOW) == days

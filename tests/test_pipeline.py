@@ -46,8 +46,8 @@ def read_all(sessions, shelf, *, now=NOW):
 
 def make_all(sessions, *, now=NOW):
     """Make, freeze and publish all that is due, as the clock does."""
-    for newsletter_id, cadence, day in pipeline.issues_due(sessions, now=now):
-        pipeline.assemble(sessions, newsletter_id, cadence, day, now=now)
+    for newsletter_id, cadence, day, until in pipeline.issues_due(sessions, now=now):
+        pipeline.assemble(sessions, newsletter_id, cadence, day, until=until, now=now)
     for issue_id in pipeline.waiting(sessions, IssueStatus.DRAFT):
         pipeline.freeze(sessions, issue_id, SUMMARISERS, LINKS, now=now)
     for issue_id in pipeline.waiting(sessions, IssueStatus.READY):

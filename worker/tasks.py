@@ -99,15 +99,17 @@ def summarise(language: str, paper_ids: list[int]) -> None:
 @app.task(name="assemble_due")
 def assemble_due() -> None:
     """Make the issues whose cut-off has passed."""
-    for newsletter_id, cadence, day in pipeline.issues_due(_sessions(), now=utcnow()):
-        assemble.delay(newsletter_id, cadence.value, day.isoformat())
+    for newsletter_id, cadence, day, until in pipeline.issues_due(_sessions(), now=utcnow()):
+        assemble.delay(newsletter_id, cadence.value, day.isoformat(), until.isoformat())
 
 
 @app.task(name="assemble")
-def assemble(newsletter_id: int, cadence: str, day: str) -> None:
-    """Make one issue."""
-    issue = pipeline.assemble(_sessions(), newsletter_id, Cadence(cadence), date.fromisoformat(day), now=utcnow())
-    log.info("assembled", issue=issue.id, day=day, status=issue.status.value, reason=issue.reason)
+def assemble(newsletter_id: int, cadence: str, day: str, until: str = "") -> None:
+    """Make one issue, of all days until that one."""
+    last_day = date.fromisoformat(until) if until else None
+    issue = pipeline.assemble(_sessions(), newsletter_id, Cadence(cadence), date.fromisoformat(day), until=last_day, now=utcnow())
+    said = {"status": issue.status.value, "emptiness": issue.emptiness.value, "reason": issue.reason}
+    log.info("assembled", issue=issue.id, day=day, until=issue.last_day.isoformat(), **said)
     freeze_due.delay()
 
 

@@ -2,7 +2,16 @@
 
 from newsletter.issues.assembling import Candidate, assemble, select_papers
 from newsletter.issues.freezing import digest_of, freeze
-from newsletter.issues.periods import Standing, cutoff_of, due_periods, period_of, standings_of, untried_periods, wanted_from
+from newsletter.issues.periods import (
+    Standing,
+    cutoff_of,
+    days_to_read_again,
+    due_periods,
+    period_of,
+    standings_of,
+    untried_periods,
+    wanted_from,
+)
 from newsletter.issues.publishing import cancel, finish, is_catch_up, publish, publish_late
 from newsletter.issues.readiness import approve, drafts_due, waiting_for_approval, waits_for_approval
 from newsletter.issues.records import archive, export, find, page, waiting
@@ -15,6 +24,7 @@ __all__ = [
     "assemble",
     "cancel",
     "cutoff_of",
+    "days_to_read_again",
     "digest_of",
     "drafts_due",
     "due_periods",

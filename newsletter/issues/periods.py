@@ -10,8 +10,10 @@ from sqlmodel import Session, col
 
 from newsletter import schedule
 from newsletter.models import Cadence, CatchUp, Collection, CollectionStatus, Issue, Newsletter
+from newsletter.readings import is_complete
 from newsletter.schedule import OUTAGE, REACH, WEEK, Period
 
+VOTES_AGAIN = timedelta(hours=2)  # before the cut-off of a week; since their days most of the votes have come
 _NEVER = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -36,6 +38,20 @@ class Readings:
     def of_day(self, day: date) -> datetime:
         """Return when a source, whichever, last answered for a day."""
         return max((row.succeeded_at or _NEVER for (_, each), row in self.rows.items() if each == day), default=_NEVER)
+
+
+@dataclass(frozen=True)
+class Terms:
+    """What a period's readings are judged by."""
+
+    period: Period
+    cutoff: datetime
+    patience: timedelta
+
+    @property
+    def fresh_from(self) -> datetime:
+        """Since when each day must have been read, or tried: of a week shortly before its cut-off, for the votes."""
+        return _NEVER if self.period.first_day == self.period.last_day else self.cutoff - VOTES_AGAIN
 
 
 def period_of(cadence: Cadence, day: date) -> Period:
@@ -82,10 +98,27 @@ def due_periods(session: Session, newsletter: Newsletter, cadence: Cadence, *, n
     return [Period(ready[0].first_day, ready[-1].last_day)]
 
 
+def days_to_read_again(session: Session, newsletter: Newsletter, *, now: datetime) -> list[tuple[str, date]]:
+    """Return which sources to read once more for which days of a week that ends: its best are chosen by votes."""
+    if Cadence.WEEKLY not in newsletter.cadences:
+        return []
+    found = []
+    for period in untried_periods(session, newsletter, Cadence.WEEKLY, now=now):
+        again = cutoff_of(newsletter, period) - VOTES_AGAIN
+        if now >= again:
+            rows = _rows(session, newsletter, period)
+            found += [(row.source, row.day) for row in rows if row.collected_at < again and is_complete(row)]
+    return found
+
+
+def _rows(session: Session, newsletter: Newsletter, period: Period) -> Sequence[Collection]:
+    between = col(Collection.day).between(period.first_day, period.last_day)
+    return session.scalars(select(Collection).where(col(Collection.source).in_(newsletter.sources), between)).all()
+
+
 def standings_of(session: Session, newsletter: Newsletter, periods: Sequence[Period], *, now: datetime) -> dict[Period, Standing]:
     """Return what the sources of each period, whose cut-off has passed, have come to."""
-    between = col(Collection.day).between(periods[0].first_day, periods[-1].last_day)
-    found = session.scalars(select(Collection).where(col(Collection.source).in_(newsletter.sources), between))
+    found = _rows(session, newsletter, Period(periods[0].first_day, periods[-1].last_day))
     readings = Readings({(row.source, row.day): row for row in found})
     return {period: _standing(newsletter, period, readings, now=now) for period in periods}
 
@@ -95,7 +128,7 @@ def _standing(newsletter: Newsletter, period: Period, readings: Readings, *, now
     first = max(period.first_day, wanted_from(newsletter), (now - REACH).date())
     cutoff, patience = cutoff_of(newsletter, period), timedelta(hours=newsletter.patience_hours)
     days = {
-        _of_day({name: _of_source(name, day, readings, cutoff, patience, now) for name in newsletter.sources})
+        _of_day({name: _of_source(name, day, readings, Terms(period, cutoff, patience), now) for name in newsletter.sources})
         for day in schedule.days_between(first, period.last_day)
     }
     for standing in (Standing.WAITING, Standing.READY):
@@ -110,17 +143,16 @@ def _of_day(sources: Mapping[str, Standing]) -> Standing:
     return Standing.READY if Standing.READY in sources.values() else Standing.BROKEN
 
 
-def _of_source(  # noqa: PLR0913, PLR0917 -- what a source's standing depends on
-    source: str, day: date, readings: Readings, cutoff: datetime, patience: timedelta, now: datetime
-) -> Standing:
+def _of_source(source: str, day: date, readings: Readings, terms: Terms, now: datetime) -> Standing:
     """Return what became of a source on a day.
 
     It is given up when it has failed for `patience`, and once more since others answered: after an outage the first that
     is read must not leave the others behind.
     """
     row = readings.rows.get((source, day))
-    if row is None:
+    if row is None or row.collected_at < terms.fresh_from:
         return Standing.WAITING
+    cutoff, patience = terms.cutoff, terms.patience
     if row.succeeded_at is not None and row.succeeded_at >= min(cutoff, schedule.day_of(day).ends_at):
         return Standing.WAITING if row.doubtful and now < cutoff + patience else Standing.READY
     failing = row.status is CollectionStatus.FAILED and now >= max(cutoff, row.failing_since or cutoff) + patience

@@ -1,0 +1,167 @@
+from datetime import timedelta
+
+import pytest
+from factories import DAY, NOW, listing
+from structlog.testing import capture_logs
+
+from newsletter import alarms, papers, readings, schedule
+from newsletter.errors import SourceUnavailable
+from newsletter.models import Alarm, Collection, CollectionStatus
+from newsletter.sources import Listing
+
+ONE, HOUR = timedelta(days=1), timedelta(hours=1)
+SATURDAY = DAY + 2 * ONE
+
+
+class Shelf:
+    """A source that lists a paper on each weekday but those it is silent on; `down` is raised instead."""
+
+    name = "shelf"
+
+    def __init__(self, *silent, down=None):
+        self.silent, self.down = silent, down
+
+    def listing(self, day):
+        """Return the list of the day."""
+        if self.down:
+            raise self.down
+        return Listing(day) if day.weekday() > 4 or day in self.silent else listing(day.toordinal() % 1000, day=day)
+
+
+AWAY = Shelf(down=SourceUnavailable("shelf: it did not answer"))
+
+
+def _read(sessions, source, *days, now=None):
+    """Read the days, each five minutes after it ended unless told otherwise."""
+    for day in days:
+        record = papers.collect(sessions, source, day, now=now or schedule.day_of(day).ends_at + timedelta(minutes=5))
+    return record
+
+
+def _open(sessions):
+    with sessions.read() as session:
+        return [(row.cause, row.detail) for row in alarms.open_alarms(session)]
+
+
+def _weeks(number=4, before=DAY):
+    return schedule.days_between(before - timedelta(days=7 * number), before - ONE)
+
+
+def test_nothing_on_a_saturday_is_said_in_the_log_and_is_no_alarm(sessions):
+    _read(sessions, Shelf(), *_weeks())
+    with capture_logs() as logs:
+        record = _read(sessions, Shelf(), SATURDAY)
+
+    assert (record.status, record.papers, record.doubtful) == (CollectionStatus.DONE, 0, False)
+    assert {"event": "nothing_today", "log_level": "info", "source": "shelf", "day": "2024-03-16", "doubtful": False} in logs
+    assert _open(sessions) == []
+
+
+def test_a_source_that_fails_says_so_in_the_log(sessions):
+    with capture_logs() as logs:
+        _read(sessions, AWAY, DAY)
+
+    (line,) = [line for line in logs if line["event"] == "source_failed"]
+    assert (line["log_level"], line["source"], line["day"], line["error"]) == (
+        "warning",
+        "shelf",
+        "2024-03-14",
+        "shelf: it did not answer",
+    )
+
+
+def test_an_outage_of_days_is_one_alarm_until_the_last_day_is_read(sessions, make):
+    days = [DAY + number * ONE for number in range(9)]
+    _read(sessions, AWAY, *days)
+    _read(sessions, AWAY, *days, now=NOW + 9 * ONE)
+
+    ((key, detail),) = _open(sessions)
+    assert key == "source:shelf"
+    assert detail.startswith("Not read: 2024-03-14, 2024-03-15, 2024-03-16")
+    assert detail.endswith("2024-03-20 and 2 more. shelf: it did not answer")
+    assert len(make.all(Alarm)) == 1
+
+    _read(sessions, Shelf(), *days[:-1], now=NOW + 9 * ONE + HOUR)
+    assert [key for key, _ in _open(sessions)] == ["source:shelf"]
+    _read(sessions, Shelf(), days[-1], now=NOW + 9 * ONE + HOUR)
+    assert _open(sessions) == []
+
+
+def test_a_source_remembers_since_when_it_fails(sessions):
+    _read(sessions, AWAY, DAY, now=NOW)
+    assert _read(sessions, AWAY, DAY, now=NOW + HOUR).failing_since == NOW
+    assert _read(sessions, Shelf(), DAY, now=NOW + 2 * HOUR).failing_since is None
+
+
+def test_a_day_read_again_loses_no_papers_and_its_failing_is_no_alarm(sessions, make):
+    _read(sessions, Shelf(), DAY)
+
+    assert _read(sessions, Shelf(DAY), DAY, now=NOW + HOUR).papers == 1
+    _read(sessions, AWAY, DAY, now=NOW + 2 * HOUR)
+    assert _open(sessions) == []
+
+
+def test_silence_on_a_weekday_after_four_full_weeks_is_doubted_once(sessions, make):
+    _read(sessions, Shelf(), *_weeks())
+
+    record = _read(sessions, Shelf(DAY), DAY)
+    _read(sessions, Shelf(DAY), DAY, now=NOW + HOUR)
+
+    assert (record.papers, record.doubtful) == (0, True)
+    (alarm,) = make.all(Alarm)
+    assert (alarm.cause, alarm.subject) == ("silent:shelf", "shelf answered with nothing")
+    assert alarm.detail.startswith("It listed nothing on Thursday, 2024-03-14, and something on every weekday")
+
+    assert not _read(sessions, Shelf(DAY, DAY + ONE), DAY + ONE).doubtful  # by now it is no wonder
+    _read(sessions, Shelf(), DAY + 4 * ONE)
+    assert _open(sessions) == []
+
+
+@pytest.mark.parametrize("known", [0, 3])
+def test_silence_of_a_source_that_is_not_known_so_long_is_believed(sessions, known):
+    _read(sessions, Shelf(), DAY - 30 * ONE, *_weeks(known))
+
+    assert not _read(sessions, Shelf(DAY), DAY).doubtful
+    assert _open(sessions) == []
+
+
+def test_silence_that_ends_was_none(sessions):
+    _read(sessions, Shelf(), *_weeks())
+    _read(sessions, Shelf(DAY), DAY)
+
+    record = _read(sessions, Shelf(), DAY, now=NOW + HOUR)
+
+    assert (record.papers, record.doubtful) == (1, False)
+    assert _open(sessions) == []
+
+
+def test_a_doubted_day_is_read_again_for_a_day(sessions):
+    _read(sessions, Shelf(), *_weeks())
+    _read(sessions, Shelf(DAY), DAY)
+
+    def due(now):
+        with sessions.read() as session:
+            return DAY in papers.days_to_collect(session, "shelf", since=DAY, now=now)
+
+    assert due(NOW + 23 * HOUR)
+    assert not due(NOW + 24 * HOUR)
+
+
+def test_days_are_read_no_further_back_than_anybody_wants_nor_than_three_weeks(sessions):
+    def due(since):
+        with sessions.read() as session:
+            return papers.days_to_collect(session, "shelf", since=since, now=NOW)
+
+    assert due(DAY) == [DAY, DAY + ONE]
+    assert due(DAY + ONE) == due(DAY + 5 * ONE) == [DAY + ONE]
+    assert due(DAY - 99 * ONE)[0] == NOW.date() - schedule.REACH
+    assert readings.failing_key("shelf") == "source:shelf"
+
+
+def test_a_reading_of_a_day_that_is_not_over_says_nothing_yet(sessions, make):
+    _read(sessions, Shelf(), *_weeks())
+    with capture_logs() as logs:
+        _read(sessions, Shelf(DAY), DAY, now=NOW - 12 * HOUR)
+
+    assert not [line for line in logs if line["event"] == "nothing_today"]
+    assert not make.all(Collection, day=DAY)[0].doubtful
