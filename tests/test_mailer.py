@@ -7,10 +7,13 @@ from sqlalchemy import select
 from sqlmodel import col
 
 from newsletter.deliveries import ledger
-from newsletter.deliveries.mailer import HTML_BUDGET, KEPT_ISSUES, TEST_OF, load_issue, select_within_budget
+from newsletter.deliveries.frozen import load_issue
+from newsletter.deliveries.mailer import KEPT_ISSUES, TEST_OF
 from newsletter.errors import NewsletterError
 from newsletter.lifecycle import IssueStatus
 from newsletter.mail.render import Piece
+from newsletter.mail.selecting import EVERYTHING, HTML_BUDGET, facts_of
+from newsletter.mail.selecting import select as select_papers
 from newsletter.models import DeliveryKind, IssuePiece, Lane, Newsletter
 from newsletter.tokens import Purpose
 
@@ -192,7 +195,7 @@ def test_fifty_long_papers_stay_below_what_gmail_shows(sessions, make):
     assert len(_text(message, "html").encode()) < 102 * 1024
     assert LINKS.unsubscribe(1) in _text(message, "html")
     with sessions.read() as session:
-        chosen = load_issue(session, issue).selection
+        chosen = load_issue(session, issue).select(EVERYTHING, False)
     assert chosen.cards + chosen.lines == tuple(range(1, 51))
     assert chosen.cards
     assert chosen.lines
@@ -202,7 +205,7 @@ def test_fifty_long_papers_stay_below_what_gmail_shows(sessions, make):
 def test_cards_are_taken_in_order_until_the_budget_is_spent(sizes, cards):
     html = [Piece("head", "h" * 100), *(Piece(f"card:{paper}", "c" * size) for paper, size in enumerate(sizes, 1))]
 
-    chosen = select_within_budget(html)
+    chosen = select_papers(facts_of((), html, "en"), EVERYTHING)
 
     assert len(chosen.cards) == cards
     assert chosen.cards + chosen.lines == tuple(range(1, len(sizes) + 1))

@@ -27,7 +27,10 @@ def register(app: typer.Typer) -> None:
 
 
 def send_test(
-    slug: Slug, name: Name, email: Annotated[str, typer.Argument(help="Whose inbox to look into.", show_default=False)]
+    slug: Slug,
+    name: Name,
+    email: Annotated[str, typer.Argument(help="Whose inbox to look into.", show_default=False)],
+    reader: Annotated[str, typer.Option("--as", help="With the papers that this reader's topics and keywords choose.")] = "",
 ) -> None:
     """Send an issue to one address, marked as a test. Nobody else gets it, and it is no reader's digest."""
     from newsletter import issues, newsletters, subscribers, wiring
@@ -37,7 +40,8 @@ def send_test(
     address, policy = subscribers.parse_address(email), wiring.policy_of(settings)
     with wiring.sessions_of(settings).begin() as session:
         issue = issues.find(session, newsletters.find(session, slug), name)
-        is_new = control.send_test(session, issue, address, policy, now=wiring.utcnow())
+        shown = subscribers.parse_address(reader) if reader else None
+        is_new = control.send_test(session, issue, address, policy, reader=shown, now=wiring.utcnow())
     say.wake(settings)
     if is_new:
         typer.echo(f"A test of {slug} {name} goes to {address.text}. The workers send it, or: newsletter send")

@@ -6,9 +6,8 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 
 from newsletter import i18n, schedule
-from newsletter.deliveries.mailer import select_within_budget
 from newsletter.errors import BadInput, SummaryError
-from newsletter.mail import compose
+from newsletter.mail import compose, selecting
 from newsletter.mail.compose import Mailbox, MessageHeaders
 from newsletter.mail.emails import DigestEmail, PaperCard, Publication, ways_of
 from newsletter.mail.headers import ListInfo, message_id
@@ -137,7 +136,7 @@ def _write(email: DigestEmail, to: Path) -> tuple[Path, ...]:
         "preferences_url": f"{SITE}/p/{'x' * 27}",
         "view_url": f"{email.publication.archive_url}/{name}",
     }
-    selection = select_within_budget(rendered.html)
+    selection = selecting.select(selecting.facts_of((), rendered.html, email.publication.language), selecting.EVERYTHING)
     message = compose.compose(
         compose.prepare(rendered), headers=_headers(email, links["unsubscribe_url"]), slots=links, selection=selection
     )

@@ -95,7 +95,7 @@ class Books:
             taking = chosen.taking
             self.mailer.load(session, [*wanted.window, *taking])
             looked_at, ids = self.ticks(), [row.id for row in taking]
-            look = ledger.begin(session, [*ids, *wanted.again], worker=self.worker, now=now, lease=self.leases.sending)
+            look = self._look(session, ids, wanted.again, [row.id for row in taking if self.mailer.finds_nothing(row)], now)
             if lost := [number for number in ids if number not in look.owed]:
                 ledger.give_back(session, lost, worker=self.worker, now=now)  # if its lease has run out, and nobody took it
             if wanted.renew:
@@ -142,6 +142,12 @@ class Books:
 
     def _claim(self, session: Session, lane: Lane, limit: int, now: datetime) -> list[Claimed]:
         return ledger.claim(session, lane, worker=self.worker, limit=limit, now=now, lease=self.leases.claimed)
+
+    def _look(
+        self, session: Session, ids: Sequence[int], again: Sequence[int], unmatched: Sequence[int], now: datetime
+    ) -> ledger.Look:
+        lease = self.leases.sending
+        return ledger.begin(session, [*ids, *again], worker=self.worker, now=now, lease=lease, unmatched=unmatched)
 
     def _renew(self, session: Session, ids: Sequence[int], now: datetime) -> None:
         ledger.renew(session, ids, worker=self.worker, now=now, lease=self.leases.sending)

@@ -16,6 +16,7 @@ from sqlmodel import Session, col
 from newsletter.deliveries import attempts, bounced, doubts, statements
 from newsletter.errors import Reply
 from newsletter.lifecycle import DeliveryEvent, DeliveryStatus, advance_delivery
+from newsletter.mail.selecting import EVERYTHING, Wish
 from newsletter.models import Delivery, DeliveryKind, Lane
 from newsletter.text import one_line
 
@@ -42,6 +43,7 @@ class Leases:
 
 
 LEASES = Leases()
+SHOWN_AS = "shown_as"  # among a test's values: the subscription whose papers it shows
 
 
 class Claimed(NamedTuple):
@@ -57,6 +59,7 @@ class Claimed(NamedTuple):
     language: str
     values: Mapping[str, Any]
     attempts: int
+    wish: Wish = EVERYTHING  # of an issue's papers
 
 
 class Outcome(NamedTuple):
@@ -93,23 +96,55 @@ def claim(  # noqa: PLR0913 -- what, for whom, for how long
 ) -> list[Claimed]:
     """Take up to `limit` due deliveries of a lane, the longest due first, so that no other worker gets them.
 
-    What is no longer worth sending is left to `recover`. One statement.
+    What is no longer worth sending is left to `recover`. One statement, and one more for what the readers of digests wish.
     """
     given = {"worker": worker, "which_lane": lane.value, "most": limit, "now": now, "until": now + lease}
     rows = session.connection().execute(statements.CLAIM, given)
     ranked = sorted(rows, key=lambda row: (row[-1], row[0]))
-    return [Claimed._make(row[:-1]) for row in ranked]
+    return _with_wishes(session, [Claimed._make((*row[:-1], EVERYTHING)) for row in ranked])
 
 
-def begin(session: Session, ids: Sequence[int], *, worker: str, now: datetime, lease: timedelta = SENDING_LEASE) -> Look:
+def _with_wishes(session: Session, claimed: list[Claimed]) -> list[Claimed]:
+    """Add what each digest's reader wishes to read, as it is now; most wish for everything, and have no row."""
+    digests = ((row.id, _chosen_by(row)) for row in claimed if row.kind is DeliveryKind.DIGEST)
+    asked = {delivery: subscription for delivery, subscription in digests if subscription is not None}
+    ids = sorted(set(asked.values()))
+    if not ids:
+        return claimed
+    rows = session.connection().execute(statements.WISHES, {"ids": ids})
+    wishes = {number: Wish(tuple(topics), tuple(words), most, first) for number, topics, words, most, first in rows}
+    return [row._replace(wish=wishes.get(asked.get(row.id, 0), EVERYTHING)) for row in claimed] if wishes else claimed
+
+
+def _chosen_by(row: Claimed) -> int | None:
+    """Return the subscription by whose wishes an issue is chosen from: the reader's own, or that which a test shows."""
+    return row.subscription_id if row.subscription_id is not None else row.values.get(SHOWN_AS)
+
+
+def begin(  # noqa: PLR0913 -- what, by whom, for how long
+    session: Session,
+    ids: Sequence[int],
+    *,
+    worker: str,
+    now: datetime,
+    lease: timedelta = SENDING_LEASE,
+    unmatched: Sequence[int] = (),
+) -> Look:
     """Take the last look: move what is still owed into the window, to be sent now, and skip the rest.
 
-    Those of the window that have not begun may be looked at again. A delivery whose lease ran out, or that somebody else
-    took, is neither owed nor skipped. One statement.
+    Those of the window that have not begun may be looked at again. `unmatched` are issues with nothing for their reader. A
+    delivery whose lease ran out, or that somebody else took, is neither owed nor skipped. One statement.
     """
     if not ids:
         return Look(set(), set())
-    given = {"ids": list(ids), "worker": worker, "today": now.date(), "now": now, "until": now + lease}
+    given = {
+        "ids": list(ids),
+        "unmatched": list(unmatched),
+        "worker": worker,
+        "today": now.date(),
+        "now": now,
+        "until": now + lease,
+    }
     seen = session.connection().execute(statements.BEGIN, given).all()
     owed = {delivery_id for delivery_id, status in seen if status is DeliveryStatus.SENDING}
     return Look(owed, {delivery_id for delivery_id, _ in seen} - owed)

@@ -15,7 +15,7 @@ from sqlalchemy import select
 from sqlalchemy.exc import SQLAlchemyError
 from sqlmodel import Session, col
 
-from newsletter import schedule
+from newsletter.deliveries.frozen import FrozenIssue, load_issue
 from newsletter.deliveries.kinds import email_of
 from newsletter.deliveries.ledger import Claimed
 from newsletter.errors import NewsletterError, NotFound
@@ -23,9 +23,9 @@ from newsletter.mail import compose, emails
 from newsletter.mail.compose import Mailbox, MessageHeaders, Prepared, Selection
 from newsletter.mail.dkim import Signer
 from newsletter.mail.headers import ListInfo, wire_address
-from newsletter.mail.render import Piece, Rendered, render
+from newsletter.mail.render import render
 from newsletter.mail.transports import OutgoingMessage
-from newsletter.models import DeliveryKind, InboundMail, Issue, IssuePiece, Newsletter
+from newsletter.models import DeliveryKind, InboundMail, Issue, Newsletter, NoMatch
 from newsletter.tokens import Links
 
 log = structlog.get_logger()
@@ -34,7 +34,6 @@ ANSWERED = "in_reply_to"  # among the values: the Message-ID of the mail that is
 LETTER = "inbound_id"  # among the values: the mail to us that is passed on
 TEST_OF = "test_of"  # among a delivery's values: the issue it tries out, and does not count for
 KEPT_ISSUES = 4  # or more, where one batch needs more
-HTML_BUDGET = 90_000  # bytes: Gmail clips at about 102 KB, and with the tail goes the unsubscribe link
 
 
 @dataclass(frozen=True)
@@ -57,21 +56,12 @@ class Publisher:
     from_name: str
     from_address: str
     reply_to: str
+    short: bool = False  # who finds nothing of an issue gets a short mail, not none
 
     @property
     def domain(self) -> str:
         """The domain that Message-IDs and List-Ids are made of."""
         return self.from_address.rpartition("@")[2]
-
-
-@dataclass(frozen=True)
-class FrozenIssue:
-    """An issue ready for splicing."""
-
-    subject: str
-    name: str  # in its web address
-    prepared: Prepared
-    selection: Selection
 
 
 def publication_of(newsletter: Newsletter, links: Links, *, language: str = "") -> emails.Publication:
@@ -136,7 +126,7 @@ class Mailer:
         if row.kind is DeliveryKind.DIGEST:
             issue = self._issue(row)
             subject = issue.subject if row.issue_id is not None else f"[Test] {issue.subject}"
-            prepared, selection = issue.prepared, issue.selection
+            prepared, selection = issue.prepared, self._selection(row, publisher, issue)
             slots = self._digest_slots(row, publisher, issue)
         else:
             publication = replace(publisher.publication, language=row.language or publisher.publication.language)
@@ -148,6 +138,22 @@ class Mailer:
         enclosed = self._letter(row) if row.kind is DeliveryKind.FORWARD else None
         content = compose.compose(prepared, headers=headers, slots=slots, selection=selection, enclosed=enclosed, sign=sign)
         return OutgoingMessage(sender=self.return_path(row), recipient=row.address, content=content)
+
+    def finds_nothing(self, row: Claimed) -> bool:
+        """Return whether a delivery of the loaded batch is an issue with nothing for its reader, who gets no mail then.
+
+        Of one that cannot be looked at `message` says why.
+        """
+        if row.issue_id is None or row.kind is not DeliveryKind.DIGEST or not row.wish.chooses:
+            return False
+        try:
+            return not self._publisher(row).short and self._issue(row).select(row.wish, False) is None
+        except Exception:  # noqa: BLE001 -- it would break all mails of the batch; what is wrong is told with its own
+            return False
+
+    def _selection(self, row: Claimed, publisher: Publisher, issue: FrozenIssue) -> Selection | None:
+        """Return the reader's papers; a mail that is made all the same, as a test is, says that there are none for them."""
+        return issue.select(row.wish, publisher.short) or issue.select(row.wish, True)
 
     def _sign(self, publisher: Publisher, now: datetime) -> Callable[[bytes, bytes], bytes] | None:
         """Return what signs for the publisher; None where its domain has no active key."""
@@ -282,7 +288,7 @@ _LIST_KINDS = (DeliveryKind.DIGEST, DeliveryKind.WELCOME, DeliveryKind.ALREADY_S
 
 
 def _publisher(row: Newsletter, links: Links) -> Publisher:
-    return Publisher(publication_of(row, links), row.from_name, row.from_address, row.reply_to)
+    return Publisher(publication_of(row, links), row.from_name, row.from_address, row.reply_to, row.no_match is NoMatch.SHORT)
 
 
 def _load_letters(session: Session, ids: set[int]) -> dict[int, bytes]:
@@ -291,40 +297,6 @@ def _load_letters(session: Session, ids: set[int]) -> dict[int, bytes]:
         return {}
     rows = session.execute(select(col(InboundMail.id), col(InboundMail.content)).where(col(InboundMail.id).in_(ids)))
     return {number: content for number, content in rows if content is not None}
-
-
-def load_issue(session: Session, issue: Issue) -> FrozenIssue:
-    """Return a frozen issue's pieces, compiled."""
-    rendered = load_rendered(session, issue)
-    return FrozenIssue(
-        subject=issue.subject,
-        name=schedule.name_of(issue.cadence, issue.first_day),
-        prepared=compose.prepare(rendered),
-        selection=select_within_budget(rendered.html),
-    )
-
-
-def load_rendered(session: Session, issue: Issue) -> Rendered:
-    """Return the pieces of a frozen issue as they were rendered."""
-    rows = session.scalars(
-        select(IssuePiece).where(col(IssuePiece.issue_id) == issue.id).order_by(col(IssuePiece.position))
-    ).all()
-    parts = {part: tuple(Piece(row.name, row.content) for row in rows if row.part == part) for part in ("text", "html")}
-    return Rendered(subject=issue.subject, text=parts["text"], html=parts["html"])
-
-
-def select_within_budget(html: Sequence[Piece], budget: int = HTML_BUDGET) -> Selection:
-    """Choose as many cards as the byte budget allows; the tail papers become one-line entries."""
-    sizes = {piece.name: len(piece.content.encode()) for piece in html}
-    papers = [int(name.partition(":")[2]) for name in sizes if name.startswith("card:")]
-    room = budget - sum(size for name, size in sizes.items() if not name.startswith("card:"))
-    cards = 0
-    for paper in papers:
-        room -= sizes[f"card:{paper}"]
-        if room < 0:
-            break
-        cards += 1
-    return Selection(cards=tuple(papers[:cards]), lines=tuple(papers[cards:]))
 
 
 @lru_cache(maxsize=64)

@@ -16,6 +16,7 @@ from sqlalchemy import (
     Connection,
     Date,
     Integer,
+    Select,
     String,
     Subquery,
     Table,
@@ -81,6 +82,11 @@ def _each_of_json(element: _each, compiler: SQLCompiler, **how: Any) -> str:  # 
 # PostgreSQL calls the one column of the set as the set is called, SQLite calls it `value` whatever the set is called.
 _IDS = _each(bindparam("ids", type_=ARRAY(BigInteger()).with_variant(JSON(), "sqlite"))).table_valued("value", name="value")
 
+_UNMATCHED = _each(bindparam("unmatched", type_=ARRAY(BigInteger()).with_variant(JSON(), "sqlite"))).table_valued(
+    "value", name="value"
+)
+NO_MATCH = "no paper matches"  # why a digest is skipped of which its reader wishes for nothing
+
 
 def _unreckoned(condition: ColumnElement[bool]) -> ColumnElement[bool]:
     """Return the condition in a form of which PostgreSQL has no statistics.
@@ -137,6 +143,7 @@ def _last_look() -> Subquery:
         (and_(kind.in_(_BY_SUBSCRIPTION), ~is_test, unsubscribed), "unsubscribed"),
         (col(Issue.status) == IssueStatus.CANCELLED, "issue cancelled"),
         (and_(is_digest, until > bindparam("today", type_=Date())), "paused until " + cast(until, String)),
+        (col(Delivery.id).in_(select(_UNMATCHED.c.value)), NO_MATCH),
         else_="",
     )
     return (
@@ -157,7 +164,25 @@ def _of_ids(status: DeliveryStatus, values: Mapping[str, Any]) -> Update:
     return update(_TABLE).where(_ROW.id.in_(select(_IDS.c.value)), mine).values(values)
 
 
+def _wishes() -> Select[int, list[str], list[str], int | None, bool]:
+    """Select what of an issue is wished for by those of the subscriptions :ids that do not take everything."""
+    limited = or_(
+        cast(col(Subscription.topics), String) != "[]",
+        cast(col(Subscription.keywords), String) != "[]",
+        col(Subscription.max_papers).is_not(None),
+    )
+    wanted = select(
+        col(Subscription.id),
+        col(Subscription.topics),
+        col(Subscription.keywords),
+        col(Subscription.max_papers),
+        col(Subscription.match_first),
+    )
+    return wanted.join(_IDS, col(Subscription.id) == _IDS.c.value).where(limited)
+
+
 CLAIM = _claim()
+WISHES = _wishes()
 BEGIN = _begin()
 GIVE_BACK = _of_ids(
     DeliveryStatus.CLAIMED,

@@ -9,12 +9,24 @@ from sqlmodel import Session, col
 from newsletter import deliveries, schedule
 from newsletter.deliveries import Mail, control
 from newsletter.deliveries.control import Group
+from newsletter.deliveries.ledger import SHOWN_AS
 from newsletter.deliveries.mailer import TEST_OF
-from newsletter.errors import Conflict, Reply
+from newsletter.errors import Conflict, NotFound, Reply
 from newsletter.issues.desk import Change, history
 from newsletter.issues.publishing import cancel
 from newsletter.lifecycle import DeliveryStatus
-from newsletter.models import Delivery, DeliveryKind, Issue, IssuePaper, Newsletter, Paper, PauseScope, Subscriber, Summary
+from newsletter.models import (
+    Delivery,
+    DeliveryKind,
+    Issue,
+    IssuePaper,
+    Newsletter,
+    Paper,
+    PauseScope,
+    Subscriber,
+    Subscription,
+    Summary,
+)
 from newsletter.subscribers import Address, Policy, suppression_of
 
 
@@ -147,11 +159,14 @@ def call_off(session: Session, issue_id: int, *, reason: str, now: datetime) -> 
     return Cancelled(sent=deliveries.counts(session, issue_id).get(DeliveryStatus.SENT, 0), skipped=skipped)
 
 
-def send_test(session: Session, issue: Issue, address: Address, policy: Policy, *, now: datetime) -> bool:
+def send_test(  # noqa: PLR0913 -- what, to whom, as whose
+    session: Session, issue: Issue, address: Address, policy: Policy, *, reader: Address | None = None, now: datetime
+) -> bool:
     """Queue an issue for one address, marked as a test; False if that was done within this minute.
 
-    It counts for nothing: no reader's digest, no delivery of the issue. Raises Conflict for an issue that is not frozen
-    and for a suppressed address.
+    It shows what `reader` gets of it: by default who has the address, and everything where that is nobody. It counts for
+    nothing: no reader's digest, no delivery of the issue. Raises Conflict for an issue that is not frozen and for a suppressed
+    address, NotFound for a reader who has no subscription.
     """
     if issue.frozen_at is None:
         raise Conflict(
@@ -161,12 +176,23 @@ def send_test(session: Session, issue: Issue, address: Address, policy: Policy, 
     if suppression_of(session, address, policy) is not None:
         raise Conflict(f"{address.text} is suppressed: nothing is sent to it.", hint="Name an address that you can read.")
     known = session.scalar(select(col(Subscriber.id)).where(col(Subscriber.address_key) == address.key))
+    shown = _subscription(session, issue, reader or address)
+    if reader is not None and shown is None:
+        raise NotFound(f"{reader.text} has no subscription to this newsletter.", hint="`newsletter subscribers` lists them.")
+    whose = f":{shown}" if reader is not None else ""
     mail = Mail(
         kind=DeliveryKind.DIGEST,
-        dedupe_key=f"test:{issue.id}:{address.key}:{now:%Y-%m-%dT%H:%M}",
+        dedupe_key=f"test:{issue.id}:{address.key}:{now:%Y-%m-%dT%H:%M}{whose}",
         address=address.text,
         newsletter_id=issue.newsletter_id,
         subscriber_id=known,
-        values={TEST_OF: issue.id},
+        values={TEST_OF: issue.id} if shown is None else {TEST_OF: issue.id, SHOWN_AS: shown},
     )
     return deliveries.enqueue(session, mail, now=now)
+
+
+def _subscription(session: Session, issue: Issue, address: Address) -> int | None:
+    """Return somebody's subscription to the newsletter of an issue."""
+    theirs = select(col(Subscription.id)).join(Subscriber, col(Subscriber.id) == col(Subscription.subscriber_id))
+    found = theirs.where(col(Subscriber.address_key) == address.key, col(Subscription.newsletter_id) == issue.newsletter_id)
+    return session.scalar(found)
