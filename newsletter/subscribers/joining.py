@@ -217,7 +217,7 @@ def confirm(session: Session, consent_id: int, links: Links, *, ip: str = "", no
     """
     look_at_request(session, consent_id)
     consent = session.get_one(Consent, consent_id)
-    subscriber = session.get_one(Subscriber, consent.subscriber_id)
+    subscriber = _locked(session, consent.subscriber_id)
     asked_for = [row for row in subscriptions(session, subscriber.id) if row.newsletter_id in consent.newsletter_ids]
     confirmed = [row for row in asked_for if _confirm_one(row, consent, now=now)]
     if consent.confirmed_at is None and any(row.status is SubscriptionStatus.ACTIVE for row in asked_for):
@@ -227,6 +227,15 @@ def confirm(session: Session, consent_id: int, links: Links, *, ip: str = "", no
     for subscription in confirmed:
         _welcome(session, subscriber, subscription, links, now=now)
     return look_at_request(session, consent_id)
+
+
+def _locked(session: Session, subscriber_id: int) -> Subscriber:
+    """Return the subscriber, locked before their subscriptions as erasing does: in another order the two wait for each other."""
+    locked = select(Subscriber).where(col(Subscriber.id) == subscriber_id).with_for_update(key_share=True)
+    subscriber = session.scalars(locked.execution_options(populate_existing=True)).one_or_none()
+    if subscriber is None:  # erased while we waited
+        raise LinkExpired("This request is no longer known.", hint="Sign up again and use the new link.")
+    return subscriber
 
 
 def _choose_cadences(asked_for: Sequence[Subscription], confirmed: Sequence[Subscription], consent: Consent) -> None:
