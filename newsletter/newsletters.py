@@ -4,6 +4,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import datetime
+from enum import StrEnum
 from typing import Any
 
 from sqlalchemy import select
@@ -11,7 +12,7 @@ from sqlmodel import Session, col
 
 from newsletter import db, i18n, schedule
 from newsletter.errors import BadInput, Conflict, NotFound
-from newsletter.models import Newsletter
+from newsletter.models import CatchUp, Newsletter, NoMatch, Review
 from newsletter.subscribers.addresses import parse_address
 
 _SLUG = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*")
@@ -37,9 +38,24 @@ class NewNewsletter:
     cutoff_hours: int = 24
     give_up_hours: int = 12
     max_papers: int = 50
+    weekly_papers: int = 20
+    patience_hours: int = 6
+    catch_up: str = CatchUp.EACH
+    review: str = Review.AUTOMATIC
+    review_hours: int = 6
+    no_match: str = NoMatch.SKIP
 
 
-_LIMITS = {"send_hour": (0, 23), "cutoff_hours": (1, 48), "give_up_hours": (1, 168), "max_papers": (1, 200)}
+_LIMITS = {
+    "send_hour": (0, 23),
+    "cutoff_hours": (1, 48),
+    "give_up_hours": (1, 168),
+    "max_papers": (1, 200),
+    "weekly_papers": (1, 200),
+    "patience_hours": (0, 72),
+    "review_hours": (1, 72),
+}
+_CHOICES: dict[str, type[StrEnum]] = {"catch_up": CatchUp, "review": Review, "no_match": NoMatch}
 
 
 def add(session: Session, wanted: NewNewsletter, *, now: datetime) -> Newsletter:
@@ -77,6 +93,7 @@ def _checked(wanted: NewNewsletter) -> dict[str, Any]:
         "from_name": wanted.from_name or wanted.title,
         "from_address": parse_address(wanted.from_address).text,
         "reply_to": parse_address(wanted.reply_to).text if wanted.reply_to else "",
+        **{name: choices(getattr(wanted, name)) for name, choices in _CHOICES.items()},
     }
 
 
@@ -101,6 +118,9 @@ def _check(wanted: NewNewsletter) -> None:
         value = getattr(wanted, name)
         if value is not None and not least <= value <= most:
             raise BadInput(f"{name}: {value} will not do.", hint=f"From {least} to {most}.")
+    for name, choices in _CHOICES.items():
+        if getattr(wanted, name) not in [choice.value for choice in choices]:
+            raise BadInput(f"{name}: {getattr(wanted, name)!r} will not do.", hint=f"One of: {', '.join(choices)}.")
     schedule.zone(wanted.zone)
 
 

@@ -82,6 +82,28 @@ def test_a_newsletter_is_changed_where_something_is_given(installed_terminal):
     assert (row["cadences"], row["cutoff_hours"], row["sources"]) == (["daily", "weekly"], 24, ["sample"])
 
 
+def test_how_issues_come_about_is_set_shown_and_kept(installed_terminal):
+    wanted = {
+        "catch-up": "merged",
+        "review": "then-hold",
+        "review-hours": "3",
+        "patience-hours": "0",
+        "weekly-papers": "9",
+        "no-match": "short",
+    }
+    options = [word for name, value in wanted.items() for word in (f"--{name}", value)]
+
+    installed_terminal.ok("newsletters", "edit", "daily", *options)
+    installed_terminal.ok(*ADD, "other", "--title", "Other", "--from-address", "news@example.com", *options)
+
+    for slug in ("daily", "other"):
+        row = json.loads(installed_terminal.ok("newsletters", "show", slug, "--json"))
+        assert {name: str(row[name.replace("-", "_")]) for name in wanted} == wanted
+    shown = installed_terminal.ok("newsletters", "show", "daily")
+    assert all(any(line.split() == [name, value] for line in shown.splitlines()) for name, value in wanted.items())
+    assert "then-hold" in installed_terminal.ok("newsletters")
+
+
 def test_a_newsletter_can_go_when_it_is_ready_again(installed_terminal):
     installed_terminal.ok("newsletters", "edit", "daily", "--send-hour", "8", "--no-weekly")
     installed_terminal.ok("newsletters", "edit", "daily", "--send-hour", "ready")
@@ -99,6 +121,9 @@ def test_a_newsletter_can_go_when_it_is_ready_again(installed_terminal):
         (("--title", " "), "title: it is empty"),
         (("--send-hour", "24"), "send_hour: 24 will not do"),
         (("--send-hour", "soon"), "send_hour: 'soon' will not do"),
+        (("--catch-up", "never"), "catch_up: 'never' will not do"),
+        (("--review", "maybe"), "review: 'maybe' will not do"),
+        (("--no-match", ""), "no_match: '' will not do"),
         ((), "Nothing is given"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",

@@ -1,6 +1,6 @@
 """Commands about newsletters: the publications themselves."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -31,7 +31,7 @@ def listing(context: typer.Context, as_json: Annotated[bool, typer.Option("--jso
         say.as_json([row.model_dump(mode="json") | {"subscriptions": counts[row.id]} for row in rows])
         return
     say.table(
-        ("slug", "title", "language", "sources", "goes at", "active", "pending"),
+        ("slug", "title", "language", "sources", "goes at", "review", "active", "pending"),
         [
             (
                 row.slug,
@@ -39,6 +39,7 @@ def listing(context: typer.Context, as_json: Annotated[bool, typer.Option("--jso
                 row.language,
                 ", ".join(row.sources),
                 "when ready" if row.send_hour is None else f"{row.send_hour:02d}:00 {row.zone}",
+                row.review.value,
                 counts[row.id].get("active", 0),
                 counts[row.id].get("pending", 0),
             )
@@ -60,7 +61,18 @@ _ZONE = typer.Option(help="The time zone of its readers, as Asia/Seoul.")
 _SEND_HOUR = typer.Option(min=0, max=23, help="The hour it goes at in the reader's zone; when it is ready if not given.")
 _CUTOFF = typer.Option(min=1, max=48, help="Its issue is made so long after 00:00 UTC of its day.")
 _GIVE_UP = typer.Option(min=1, max=168, help="So long after its hour a digest is no longer worth sending.")
-_MAX_PAPERS = typer.Option(min=1, max=200, help="The most papers in an issue.")
+_MAX_PAPERS = typer.Option(min=1, max=200, help="The most papers that a mail tells in full; the others are one line each.")
+_WEEKLY_PAPERS = typer.Option(min=1, max=200, help="The most papers in a weekly issue: the best of the week by votes.")
+_PATIENCE = typer.Option(min=0, max=72, help="So long after the cut-off an issue waits for a source that fails.")
+_CATCH_UP = typer.Option(metavar="each|merged", help="After an outage of days: an issue for each of them, or one for all.")
+_REVIEW = typer.Option(
+    metavar="automatic|then-send|then-hold",
+    help="Whether an issue waits for your approval; what nobody approves in time is sent, or held.",
+)
+_REVIEW_HOURS = typer.Option(min=1, max=72, help="How long it waits for approval.")
+_NO_MATCH = typer.Option(
+    metavar="skip|short", help="What readers get of an issue without a paper of their topics: no mail, or a line a paper."
+)
 
 
 @group.command()
@@ -79,37 +91,43 @@ def add(
     cutoff_hours: Annotated[int, _CUTOFF] = 24,
     give_up_hours: Annotated[int, _GIVE_UP] = 12,
     max_papers: Annotated[int, _MAX_PAPERS] = 50,
+    weekly_papers: Annotated[int, _WEEKLY_PAPERS] = 20,
+    patience_hours: Annotated[int, _PATIENCE] = 6,
+    catch_up: Annotated[str, _CATCH_UP] = "each",
+    review: Annotated[str, _REVIEW] = "automatic",
+    review_hours: Annotated[int, _REVIEW_HOURS] = 6,
+    no_match: Annotated[str, _NO_MATCH] = "skip",
     weekly: Annotated[bool, typer.Option("--weekly", help="Offer a weekly digest, too.")] = False,
 ) -> None:
     """Add a newsletter."""
+    given = locals()
     from newsletter import newsletters, wiring
 
     settings = say.settings()
     for name in source:
         wiring.source_of(settings, name)
+    wanted = _fields(given) | {"from_name": from_name or title, "postal_address": postal_address or settings.postal_address}
     with wiring.sessions_of(settings).begin() as session:
-        newsletters.add(
-            session,
-            newsletters.NewNewsletter(
-                slug=slug,
-                title=title,
-                language=language,
-                description=description,
-                sources=tuple(source),
-                from_name=from_name or title,
-                from_address=from_address,
-                reply_to=reply_to,
-                postal_address=postal_address or settings.postal_address,
-                zone=zone,
-                send_hour=send_hour,
-                cutoff_hours=cutoff_hours,
-                give_up_hours=give_up_hours,
-                max_papers=max_papers,
-                cadences=_cadences(weekly=weekly),
-            ),
-            now=wiring.utcnow(),
-        )
+        newsletters.add(session, newsletters.NewNewsletter(**wanted), now=wiring.utcnow())
     typer.echo(f"Added {slug}. Its page: {settings.base_url}/archive/{slug}")
+
+
+@group.command()
+def show(
+    slug: Annotated[str, typer.Argument(help="Which newsletter.")],
+    as_json: Annotated[bool, typer.Option("--json", help="For scripts.")] = False,
+) -> None:
+    """Show all that is given of a newsletter, each as the option of `edit` that changes it."""
+    from newsletter import newsletters, wiring
+
+    with wiring.sessions_of(say.settings()).read() as session:
+        row = newsletters.find(session, slug).model_dump(mode="json")
+    if as_json:
+        say.as_json(row)
+        return
+    said = {name: ", ".join(value) if isinstance(value, list) else value for name, value in row.items() if name != "id"}
+    shown = ((name.replace("_", "-"), "" if value is None else str(value)) for name, value in said.items())
+    say.table(("setting", "value"), list(shown))
 
 
 @group.command()
@@ -141,30 +159,23 @@ def edit(
     cutoff_hours: Annotated[int | None, _CUTOFF] = None,
     give_up_hours: Annotated[int | None, _GIVE_UP] = None,
     max_papers: Annotated[int | None, _MAX_PAPERS] = None,
+    weekly_papers: Annotated[int | None, _WEEKLY_PAPERS] = None,
+    patience_hours: Annotated[int | None, _PATIENCE] = None,
+    catch_up: Annotated[str | None, _CATCH_UP] = None,
+    review: Annotated[str | None, _REVIEW] = None,
+    review_hours: Annotated[int | None, _REVIEW_HOURS] = None,
+    no_match: Annotated[str | None, _NO_MATCH] = None,
     weekly: Annotated[bool | None, typer.Option("--weekly/--no-weekly", help="Offer a weekly digest, too.")] = None,
 ) -> None:
     """Change what is given of a newsletter. It holds from the next issue on; frozen ones stay as they are."""
+    given = locals()
     from newsletter import newsletters, wiring
 
     settings = say.settings()
     for name in source or []:
         wiring.source_of(settings, name)
-    given: dict[str, object] = {
-        "title": title,
-        "from_address": from_address,
-        "language": language,
-        "description": description,
-        "sources": tuple(source) if source else None,
-        "from_name": from_name,
-        "reply_to": reply_to,
-        "postal_address": postal_address,
-        "zone": zone,
-        "cutoff_hours": cutoff_hours,
-        "give_up_hours": give_up_hours,
-        "max_papers": max_papers,
-        "cadences": None if weekly is None else _cadences(weekly=weekly),
-    }
-    changes = {name: value for name, value in given.items() if value is not None}
+    changes = _fields(given)
+    del changes["slug"]
     if send_hour is not None:
         changes["send_hour"] = _hour(send_hour)
     if not changes:
@@ -172,6 +183,15 @@ def edit(
     with wiring.sessions_of(settings).begin() as session:
         newsletters.edit(session, slug, changes)
     typer.echo(f"Changed {slug}: {', '.join(sorted(changes))}.")
+
+
+def _fields(options: dict[str, Any]) -> dict[str, Any]:
+    """Return what the options that are given say of a newsletter."""
+    given = {name: value for name, value in options.items() if value is not None}
+    if source := given.pop("source", None):
+        given["sources"] = tuple(source)
+    weekly = given.pop("weekly", None)
+    return given if weekly is None else given | {"cadences": _cadences(weekly=weekly)}
 
 
 def _cadences(*, weekly: bool) -> tuple[str, ...]:
