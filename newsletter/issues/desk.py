@@ -8,9 +8,12 @@ from datetime import datetime, timedelta
 from sqlalchemy import func, select
 from sqlmodel import Session, col
 
-from newsletter import deliveries, schedule, summaries
+from newsletter import deliveries, newsletters, schedule
+from newsletter.errors import BadInput, NotFound
 from newsletter.issues.editing import version
-from newsletter.lifecycle import DeliveryStatus, IssueStatus, SubscriptionStatus
+from newsletter.issues.records import find
+from newsletter.issues.telling import chosen
+from newsletter.lifecycle import DeliveryStatus, SubscriptionStatus
 from newsletter.models import (
     Issue,
     IssueEdit,
@@ -102,6 +105,7 @@ class Desk:
     review_until: datetime | None
     approved_at: datetime | None
     approved_by: str
+    held_at: datetime | None  # by an editor
     version: int
     readers: int
     rows: tuple[Row, ...]
@@ -126,6 +130,7 @@ class Listed:
     papers: int
     review_until: datetime | None  # it waits for somebody until then
     approved_by: str
+    held_at: datetime | None
     sent: int
     mails: int
 
@@ -149,6 +154,7 @@ def desk(session: Session, issue: Issue, *, now: datetime) -> Desk:
         review_until=issue.review_until,
         approved_at=issue.approved_at,
         approved_by=issue.approved_by,
+        held_at=issue.held_at,
         version=version(session, issue.id),
         readers=_readers(session, issue),
         rows=tuple(_rows(session, issue, newsletter.language, now=now)),
@@ -156,14 +162,12 @@ def desk(session: Session, issue: Issue, *, now: datetime) -> Desk:
     )
 
 
-def chosen(session: Session, issue: Issue, language: str) -> dict[int, Summary]:
-    """Return by which summary each paper of an issue is told: an editor's choice, else the most trusted one."""
-    places = select(col(IssuePaper.paper_id), col(IssuePaper.summary_id)).where(col(IssuePaper.issue_id) == issue.id)
-    wanted = {paper_id: summary_id for paper_id, summary_id in session.execute(places)}  # noqa: C416 -- rows are no pairs to mypy
-    frozen = issue.status is not IssueStatus.DRAFT
-    best = {} if frozen else summaries.best(session, wanted, language)
-    rows = session.scalars(select(Summary).where(col(Summary.id).in_([number for number in wanted.values() if number])))
-    return best | {row.paper_id: row for row in rows}
+def named(session: Session, slug: str, name: str) -> Issue:
+    """Return an issue by its newsletter's and its own name; raises NotFound, also for what is no name."""
+    try:
+        return find(session, newsletters.find(session, slug), name)
+    except BadInput as error:
+        raise NotFound(str(error)) from None
 
 
 def history(session: Session, issue_id: int, *, limit: int = HISTORY) -> list[Change]:
@@ -198,6 +202,7 @@ def _listed(session: Session, newsletter: Newsletter, issue: Issue) -> Listed:
         papers=session.scalar(select(func.count()).select_from(IssuePaper).where(*kept)) or 0,
         review_until=issue.review_until if issue.approved_at is None else None,
         approved_by=issue.approved_by,
+        held_at=issue.held_at,
         sent=counts.get(DeliveryStatus.SENT, 0),
         mails=sum(counts.values()),
     )

@@ -15,6 +15,7 @@ from sqlmodel import Session, col
 from newsletter import text
 from newsletter.errors import BadInput, Conflict, NotFound, Stale
 from newsletter.issues import readiness
+from newsletter.issues.telling import chosen
 from newsletter.lifecycle import IssueStatus
 from newsletter.models import Issue, IssueEdit, IssuePaper, Newsletter, Summary, SummaryOrigin
 
@@ -133,17 +134,20 @@ def bullets_of(given: str) -> tuple[str, ...]:
     return bullets
 
 
-def edit_bullets(session: Session, hand: Hand, paper_id: int, given: str, *, shown: Sequence[str] = ()) -> None:
+def edit_bullets(session: Session, hand: Hand, paper_id: int, given: str) -> None:
     """Tell a paper in an editor's words from now on, a bullet a line; they are kept as a person's.
 
-    `shown` is what they changed. Raises BadInput as `bullets_of` does.
+    Raises BadInput as `bullets_of` does.
     """
     bullets = bullets_of(given)
     _, row = _opened(session, hand, paper_id)
-    if bullets == tuple(shown):
+    language = _language(session, hand.issue_id)
+    told = chosen(session, session.get_one(Issue, hand.issue_id), language).get(paper_id)
+    shown = tuple(told.bullets) if told else ()
+    if bullets == shown:
         return
     row.summary_id = None  # the newest of a person's is what counts
-    session.add(_in_their_words(paper_id, _language(session, hand.issue_id), bullets, hand))
+    session.add(_in_their_words(paper_id, language, bullets, hand))
     _keep(session, hand, "edit", paper_id, ("\n".join(shown), "\n".join(bullets)))
 
 

@@ -11,9 +11,9 @@ from newsletter import schedule
 from newsletter.db import Sessions
 from newsletter.deliveries.mailer import publication_of
 from newsletter.errors import NotFound
-from newsletter.issues.desk import chosen
 from newsletter.issues.editing import version
 from newsletter.issues.readiness import note_deadline, waits_for_approval
+from newsletter.issues.telling import chosen
 from newsletter.lifecycle import IssueEvent, IssueStatus, advance_issue
 from newsletter.mail.emails import DigestEmail, PaperCard, ways_of
 from newsletter.mail.render import Piece, Rendered, render, render_page
