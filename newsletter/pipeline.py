@@ -3,10 +3,11 @@
 Each stage looks into the tables for what there is to do, so that it can be late, doubled or lost without harm.
 """
 
+from collections import defaultdict
 from collections.abc import Callable, Sequence
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 
-from sqlalchemy import select
+from sqlalchemy import ColumnElement, select
 from sqlmodel import Session, col
 
 from newsletter import alarms, db, deliveries, i18n, issues, newsletters, papers, summaries, text
@@ -17,11 +18,13 @@ from newsletter.lifecycle import IssueStatus
 from newsletter.models import Alarm, Cadence, Collection, DeliveryKind, Issue, IssuePaper, Newsletter, PaperListing, Tick
 from newsletter.schedule import REACH
 from newsletter.sources import Source
-from newsletter.summaries import Filled
+from newsletter.summaries import Filled, Round, Terms
 from newsletter.summarisers import Summariser
+from newsletter.summarisers.model import LanguageModel
 from newsletter.tokens import Links
 
 OpenSource = Callable[[str], Source]
+NO_MODEL = Terms()
 
 
 def readings_due(sessions: Sessions, *, now: datetime) -> list[tuple[str, date]]:
@@ -42,18 +45,46 @@ def collect(sessions: Sessions, open_source: OpenSource, name: str, day: date, *
     return papers.collect(sessions, open_source(name), day, now=now)
 
 
-def summaries_due(sessions: Sessions, *, now: datetime) -> list[tuple[str, list[int]]]:
-    """Return for each language the papers of the last days that its newsletters may need a summary of."""
-    due: dict[str, set[int]] = {}
+def summaries_due(sessions: Sessions, terms: Terms = NO_MODEL, *, now: datetime) -> list[tuple[str, list[int]]]:
+    """Return for each language the papers that want a summary now, those of drafts first.
+
+    They have none, or the language model may write a better one and they are not out yet: what was told is not rewritten.
+    """
     with sessions.read() as session:
-        for newsletter in newsletters.listing(session):
-            listed = select(col(PaperListing.paper_id)).where(
-                col(PaperListing.source).in_(newsletter.sources),
-                col(PaperListing.day) >= max((now - REACH).date(), issues.wanted_from(newsletter)),
-            )
-            due.setdefault(newsletter.language, set()).update(session.scalars(listed))
-        have = {language: set(summaries.best(session, ids, language)) for language, ids in due.items()}
-    return [(language, sorted(ids - have[language])) for language, ids in sorted(due.items()) if ids - have[language]]
+        listed, drafted = _listed(session, now=now), _placed(session, col(Issue.status) == IssueStatus.DRAFT)
+        out = _placed(session, col(Issue.frozen_at).is_not(None), col(Issue.last_day) >= (now - 2 * REACH).date())
+        found = []
+        for language in sorted({*listed, *drafted}):
+            ids, first = listed[language] | drafted[language], drafted[language]
+            bare = ids - set(summaries.best(session, ids, language))
+            due = bare.union(summaries.due(session, ids - out[language] | first, language, terms, now=now))
+            found.append((language, [*sorted(due & first), *sorted(due - first)]))
+    return [(language, ids) for language, ids in found if ids]
+
+
+def _listed(session: Session, *, now: datetime) -> defaultdict[str, set[int]]:
+    """Return for each language the papers that its newsletters' sources listed lately."""
+    found = defaultdict[str, set[int]](set)
+    for newsletter in newsletters.listing(session):
+        listed = select(col(PaperListing.paper_id)).where(
+            col(PaperListing.source).in_(newsletter.sources),
+            col(PaperListing.day) >= max((now - REACH).date(), issues.wanted_from(newsletter)),
+        )
+        found[newsletter.language].update(session.scalars(listed))
+    return found
+
+
+def _placed(session: Session, *which: ColumnElement[bool]) -> defaultdict[str, set[int]]:
+    """Return for each language the papers of such issues."""
+    joined = (
+        select(col(Newsletter.language), col(IssuePaper.paper_id))
+        .join_from(Issue, Newsletter)
+        .join(IssuePaper, col(IssuePaper.issue_id) == col(Issue.id))
+    )
+    found = defaultdict[str, set[int]](set)
+    for language, paper_id in session.execute(joined.where(*which)):
+        found[language].add(paper_id)
+    return found
 
 
 def issues_due(sessions: Sessions, *, now: datetime) -> list[tuple[int, Cadence, date, date]]:
@@ -78,12 +109,36 @@ def assemble(  # noqa: PLR0913 -- which issue of what
         return issues.assemble(session, newsletter, cadence, day, until=until, now=now)
 
 
+def write(  # noqa: PLR0913 -- as `summaries.write`
+    sessions: Sessions, issue_id: int, model: LanguageModel, terms: Terms, *, clock: Callable[[], datetime], budget: timedelta
+) -> Round:
+    """Have the language model write the summaries of an issue, as far as that goes now."""
+    language, ids = _told(sessions, issue_id)
+    return summaries.write(sessions, ids, language, model, terms, clock=clock, budget=budget)
+
+
 def summarise(sessions: Sessions, issue_id: int, summarisers: Sequence[Summariser], *, now: datetime) -> Filled:
     """Fill the gaps among an issue's summaries."""
+    language, ids = _told(sessions, issue_id)
+    return summaries.fill(sessions, ids, language, summarisers, now=now)
+
+
+def _told(sessions: Sessions, issue_id: int) -> tuple[str, list[int]]:
+    """Return an issue's language and papers."""
     with sessions.read() as session:
         newsletter = session.get_one(Newsletter, session.get_one(Issue, issue_id).newsletter_id)
-        ids = list(session.scalars(select(col(IssuePaper.paper_id)).where(col(IssuePaper.issue_id) == issue_id)))
-    return summaries.fill(sessions, ids, newsletter.language, summarisers, now=now)
+        placed = select(col(IssuePaper.paper_id)).where(col(IssuePaper.issue_id) == issue_id)
+        return newsletter.language, list(session.scalars(placed.order_by(col(IssuePaper.position))))
+
+
+def drafts_due(sessions: Sessions, terms: Terms, *, patience: timedelta, now: datetime) -> list[int]:
+    """Return the drafts that may be frozen now: they wait for what the language model may still write, but not for ever."""
+
+    def unsettled(session: Session, paper_ids: Sequence[int], language: str) -> set[int]:
+        return summaries.unsettled(session, paper_ids, language, terms, now=now)
+
+    with sessions.read() as session:
+        return issues.drafts_due(session, patience=patience, unsettled=unsettled, now=now)
 
 
 def freeze(sessions: Sessions, issue_id: int, summarisers: Sequence[Summariser], links: Links, *, now: datetime) -> Issue:

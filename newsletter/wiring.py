@@ -16,7 +16,7 @@ from newsletter.tokens import Keyring, Links
 
 if TYPE_CHECKING:  # imported where they are made: commands that need none of them start quickly
     from newsletter.admins import Rules
-    from newsletter.bounces import Terms
+    from newsletter.bounces import Terms as BounceTerms
     from newsletter.bounces.webhooks import Hook, Hooks
     from newsletter.deliveries import Journal, Mailer, OpenWay, Pace
     from newsletter.inbox import Office
@@ -26,12 +26,15 @@ if TYPE_CHECKING:  # imported where they are made: commands that need none of th
     from newsletter.sources import Source
     from newsletter.sources.registry import Sites
     from newsletter.subscribers import Address, Policy
+    from newsletter.summaries import Terms
     from newsletter.summarisers import Summariser
+    from newsletter.summarisers.model import LanguageModel
     from newsletter.throttle import Throttle
 
 log = structlog.get_logger()
 QUEUE = "newsletter"  # the one queue of the broker
 DRAIN_TASK = "drain"  # what `wake` asks a worker for
+REWRITE_TASK = "write_again"  # what an editor asks a worker for
 
 
 def utcnow() -> datetime:
@@ -69,7 +72,7 @@ def admin_rules_of(settings: Settings) -> "Rules":
     return Rules(idle=timedelta(hours=settings.admin.idle_hours), lasts=timedelta(days=settings.admin.days))
 
 
-def bounce_terms_of(settings: Settings) -> "Terms":
+def bounce_terms_of(settings: Settings) -> "BounceTerms":
     """Return by what reports of failed mail are judged."""
     from newsletter.bounces import Rules, Terms, Threshold
 
@@ -255,25 +258,57 @@ def source_of(settings: Settings, name: str) -> "Source":
 
 
 def summarisers_of(settings: Settings) -> "list[Summariser]":
-    """Return the ways to summarise, the best first."""
+    """Return the ways to summarise that are always there, the best first: what the language model leaves is theirs."""
     from newsletter.summarisers.extractive import Extractive
 
     del settings
     return [Extractive()]
 
 
+def model_of(settings: Settings) -> "LanguageModel | None":
+    """Return the language model that writes summaries, None where none is set."""
+    given = settings.summaries
+    if not given.on:
+        return None
+    from newsletter.summarisers.model import Endpoint, LanguageModel
+
+    return LanguageModel(Endpoint(given.url, given.model, given.key.get_secret_value(), given.seconds))
+
+
+def summary_terms_of(settings: Settings) -> "Terms":
+    """Return on what terms the language model is asked."""
+    from newsletter.summaries import Terms
+
+    given = settings.summaries
+    return Terms(
+        model=given.model if given.on else "",
+        tries=given.tries,
+        at_once=given.at_once,
+        daily_tokens=given.daily_tokens,
+        daily_micros=round(given.daily_cost * 1_000_000),
+        input_price=given.input_price,
+        output_price=given.output_price,
+    )
+
+
 def waker_of(settings: Settings) -> Callable[[], None]:
     """Return what asks a worker to send now, after a commit; a broker that is away only costs the wait for the next tick."""
+    return partial(_ask, settings, DRAIN_TASK, expires=60)
 
-    def wake() -> None:
-        from celery import Celery
 
-        try:
-            with Celery(broker=settings.broker, set_as_current=False) as app:
-                app.conf.task_default_queue = QUEUE
-                app.conf.broker_transport_options = {"socket_connect_timeout": 2, "socket_timeout": 2, "max_retries": 0}
-                app.send_task(DRAIN_TASK, expires=60, retry=False)
-        except Exception as error:  # noqa: BLE001 -- whatever a broker does, the mail is in the outbox
-            log.warning("wake_failed", error=str(error))
+def rewriter_of(settings: Settings) -> Callable[[int, str], None] | None:
+    """Return what asks a worker to have a paper's summary written again in a language; None where no language model is set."""
+    return partial(_ask, settings, REWRITE_TASK, expires=600) if settings.summaries.on else None
 
-    return wake
+
+def _ask(settings: Settings, task: str, *arguments: object, expires: int) -> None:
+    """Ask a worker for a task, if the broker is there to pass it on."""
+    from celery import Celery
+
+    try:
+        with Celery(broker=settings.broker, set_as_current=False) as app:
+            app.conf.task_default_queue = QUEUE
+            app.conf.broker_transport_options = {"socket_connect_timeout": 2, "socket_timeout": 2, "max_retries": 0}
+            app.send_task(task, arguments, expires=expires, retry=False)
+    except Exception as error:  # noqa: BLE001 -- whatever a broker does, what is to be done is in the database
+        log.warning("wake_failed", task=task, error=str(error))

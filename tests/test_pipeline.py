@@ -3,12 +3,14 @@ from datetime import date, timedelta
 
 import pytest
 from factories import DAY, LINKS, LONG_AGO, NOW, listing
+from model_server import model_of, model_server
 
 from newsletter import pipeline
 from newsletter.errors import NotFound, SourceUnavailable
 from newsletter.lifecycle import IssueStatus
-from newsletter.models import Alarm, Cadence, CollectionStatus, Delivery, Issue
+from newsletter.models import Alarm, Cadence, CollectionStatus, Delivery, Issue, IssuePaper, Paper
 from newsletter.sources import Listing
+from newsletter.summaries import Terms
 from newsletter.summarisers.extractive import Extractive
 
 SUMMARISERS = [Extractive()]
@@ -153,3 +155,37 @@ def test_a_tick_is_remembered(sessions):
 
     assert before is None
     assert after == NOW
+
+
+def test_summaries_that_the_model_may_write_are_due_for_drafts_first(sessions, make, newsletter):
+    terms = Terms(model="parrot-1")
+    draft = make.issue(newsletter, IssueStatus.DRAFT, numbers=(8, 9))
+    make.papers(1, 8, 9, abstract=ABSTRACT)
+    first = [row.paper_id for row in make.all(IssuePaper, issue_id=draft.id)]
+    (other,) = {row.id for row in make.all(Paper)} - set(first)
+    pipeline.summarise(sessions, draft.id, SUMMARISERS, now=NOW)
+
+    assert pipeline.summaries_due(sessions, terms, now=NOW) == [("en", [*first, other])]
+    assert pipeline.summaries_due(sessions, now=NOW) == [("en", [other])]
+
+
+def test_what_is_out_is_not_written_anew(sessions, make, newsletter):
+    issue = make.issue(newsletter, IssueStatus.DRAFT)
+    make.papers(1, 2, abstract=ABSTRACT)
+    pipeline.freeze(sessions, issue.id, SUMMARISERS, LINKS, now=NOW)
+
+    assert pipeline.summaries_due(sessions, Terms(model="parrot-1"), now=NOW) == []
+
+
+def test_a_draft_waits_for_the_model_but_not_for_ever(sessions, make, newsletter):
+    draft = make.issue(newsletter, IssueStatus.DRAFT)
+    make.papers(1, 2, abstract=ABSTRACT)
+    terms, patience = Terms(model="parrot-1"), timedelta(minutes=30)
+
+    assert pipeline.drafts_due(sessions, Terms(), patience=patience, now=NOW) == [draft.id]
+    assert pipeline.drafts_due(sessions, terms, patience=patience, now=NOW) == []
+    assert pipeline.drafts_due(sessions, terms, patience=patience, now=NOW + patience) == [draft.id]
+    with model_server() as server:
+        written = pipeline.write(sessions, draft.id, model_of(server), terms, clock=lambda: NOW, budget=patience)
+    assert written.made == 2
+    assert pipeline.drafts_due(sessions, terms, patience=patience, now=NOW) == [draft.id]

@@ -11,6 +11,7 @@ from celery.signals import setup_logging, worker_shutting_down
 
 from newsletter import config, logs, wiring
 from newsletter.deliveries.ledger import SENDING_LEASE
+from newsletter.summaries.writing import ROUND
 
 settings = config.load()
 # Made before the pool forks, so that a drain in a child hears of the shutdown. It has no lock: a child that is killed
@@ -19,7 +20,10 @@ _stopping = RawValue("b", 0)
 
 DRAIN_SECONDS = 60
 # A drain, the leases of what it began last, a margin: a drain that is killed leaves mails unknown.
-TIME_LIMIT = DRAIN_SECONDS + int(SENDING_LEASE.total_seconds()) + 60
+_DRAIN_LIMIT = DRAIN_SECONDS + int(SENDING_LEASE.total_seconds()) + 60
+# A round of summaries, an answer and its repair that were begun last, a margin.
+_SUMMARY_LIMIT = int(ROUND.total_seconds() + 2 * settings.summaries.seconds) + 120
+TIME_LIMIT = max(_DRAIN_LIMIT, _SUMMARY_LIMIT)
 
 app = Celery("newsletter", broker=settings.broker, include=["worker.tasks"])
 app.conf.update(

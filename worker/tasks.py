@@ -16,9 +16,12 @@ from newsletter import admins, bounces, deliveries, inbox, issues, pipeline, sub
 from newsletter.config import UnknownPolicy
 from newsletter.db import Sessions
 from newsletter.deliveries import Brakes, Journal, Mailer
+from newsletter.errors import NewsletterError
 from newsletter.lifecycle import IssueStatus
 from newsletter.limits import Limits
 from newsletter.models import Cadence
+from newsletter.summaries import Round
+from newsletter.summarisers.model import LanguageModel
 from newsletter.wiring import utcnow
 from worker.app import DRAIN_SECONDS, app, is_stopping, settings
 
@@ -34,6 +37,12 @@ def _sessions() -> Sessions:
 @cache
 def _mailer() -> Mailer:
     return wiring.mailer_of(settings)
+
+
+@cache
+def _model() -> LanguageModel | None:
+    """Return the language model, with what this process learned of how its endpoint wants to be asked."""
+    return wiring.model_of(settings)
 
 
 @cache
@@ -85,15 +94,41 @@ def collect(source: str, day: str) -> None:
 @app.task(name="summarise_due")
 def summarise_due() -> None:
     """Summarise what was collected, a task a language."""
-    for language, paper_ids in pipeline.summaries_due(_sessions(), now=utcnow()):
+    for language, paper_ids in pipeline.summaries_due(_sessions(), wiring.summary_terms_of(settings), now=utcnow()):
         summarise.delay(language, paper_ids)
 
 
 @app.task(name="summarise")
 def summarise(language: str, paper_ids: list[int]) -> None:
-    """Make the summaries that are missing in a language."""
+    """Have the missing summaries in a language written for about a minute, quote where that fails; again while there is more."""
+    written = _write(language, paper_ids)
     filled = summaries.fill(_sessions(), paper_ids, language, wiring.summarisers_of(settings), now=utcnow())
-    log.info("summarised", language=language, made=filled.made, failed=len(filled.failed))
+    outcome = {"written": written.made, "refused": written.refused, "left": written.left, "stopped": written.stopped}
+    log.info("summarised", language=language, made=filled.made, failed=len(filled.failed), **outcome)
+    if (written.made or written.failed) and not is_stopping():
+        summarise_due.delay()
+        freeze_due.delay()
+
+
+def _write(language: str, paper_ids: list[int]) -> Round:
+    """Have the language model write, one task a machine at a time: it must not keep all others from their work."""
+    model = _model()
+    with _place("summarise", 1) as free:
+        if model is None or not free:
+            return Round()
+        terms = wiring.summary_terms_of(settings)
+        return summaries.write(_sessions(), paper_ids, language, model, terms, clock=utcnow, stopping=is_stopping)
+
+
+@app.task(name=wiring.REWRITE_TASK)
+def write_again(paper_id: int, language: str) -> None:
+    """Have one more summary of a paper written, as an editor wishes."""
+    if model := _model():
+        terms = wiring.summary_terms_of(settings)
+        try:
+            summaries.write_again(_sessions(), paper_id, language, model, terms, clock=utcnow)
+        except NewsletterError as error:
+            log.warning("not_written_again", paper=paper_id, language=language, error=str(error))
 
 
 @app.task(name="assemble_due")
@@ -115,8 +150,9 @@ def assemble(newsletter_id: int, cadence: str, day: str, until: str = "") -> Non
 
 @app.task(name="freeze_due")
 def freeze_due() -> None:
-    """Render the drafts."""
-    for issue_id in pipeline.waiting(_sessions(), IssueStatus.DRAFT):
+    """Render the drafts whose summaries are there, or were waited for long enough, and that nobody has to approve."""
+    terms, patience = wiring.summary_terms_of(settings), timedelta(minutes=settings.summaries.patience_minutes)
+    for issue_id in pipeline.drafts_due(_sessions(), terms, patience=patience, now=utcnow()):
         freeze.delay(issue_id)
 
 
@@ -146,7 +182,7 @@ def publish(issue_id: int) -> None:
 @app.task(name=wiring.DRAIN_TASK)
 def drain() -> None:
     """Send what is due for at most a minute; queue another drain while there is more."""
-    with _place_to_drain() as free:
+    with _place("drain", DRAINS) as free:
         if not free:
             return
         journal = _journal()
@@ -215,12 +251,12 @@ def purge() -> None:
 
 
 @contextmanager
-def _place_to_drain() -> Iterator[bool]:
-    """Hold one of this machine's places to drain, or say that all are taken; a killed process frees its own."""
+def _place(what: str, number: int) -> Iterator[bool]:
+    """Hold one of this machine's places to do something, or say that all are taken; a killed process frees its own."""
     folder = settings.data_dir / "locks"
     folder.mkdir(parents=True, exist_ok=True)
-    for place in range(DRAINS):
-        with (folder / f"drain-{socket.gethostname()}-{place}").open("w") as lock:
+    for place in range(number):
+        with (folder / f"{what}-{socket.gethostname()}-{place}").open("w") as lock:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:

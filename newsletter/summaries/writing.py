@@ -56,7 +56,7 @@ def write(  # noqa: PLR0913 -- what to write, by whom, on what terms, and when t
     stopping: Callable[[], bool] = lambda: False,
     budget: timedelta = ROUND,
 ) -> Round:
-    """Have a summary written of each paper that may have one now, `terms.at_once` at a time.
+    """Have a summary written of each paper that may have one now, in this order, `terms.at_once` at a time.
 
     Nothing more is begun after `budget`, when stopping, when the endpoint is away or will not have us, and when the day's
     budget is spent: the last three are alarms.
@@ -65,9 +65,10 @@ def write(  # noqa: PLR0913 -- what to write, by whom, on what terms, and when t
     with sessions.read() as session:
         if desk.is_paused(session):
             return desk.round
-        papers = session.scalars(select(Paper).where(col(Paper.id).in_(list(paper_ids))).order_by(col(Paper.id))).all()
+        order = {paper_id: place for place, paper_id in enumerate(paper_ids)}
+        papers = session.scalars(select(Paper).where(col(Paper.id).in_(order))).all()
     with ThreadPoolExecutor(terms.at_once, thread_name_prefix="summary") as pool:
-        for _ in pool.map(desk.take, papers):
+        for _ in pool.map(desk.take, sorted(papers, key=lambda paper: order[paper.id])):
             pass
     return desk.round
 
