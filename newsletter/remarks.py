@@ -99,6 +99,7 @@ def make(session: Session, about: Told, words: Words, office: Office, *, now: da
             col(Remark.paper_id) == about.paper.id,
             col(Remark.matter) == words.matter,
             col(Remark.content) == given,
+            col(Remark.reply_to) == words.reply_to,
             col(Remark.ip) == words.ip,
             col(Remark.made_at) > now - TWICE,
         )

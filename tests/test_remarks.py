@@ -5,14 +5,15 @@ from datetime import timedelta
 from email import message_from_bytes, policy
 
 import pytest
-from factories import LINKS, NOW, mailer
+from factories import LINKS, NOW, POLICY, mailer
 
-from newsletter import remarks
+from newsletter import remarks, subscribers
 from newsletter.deliveries.ledger import Claimed
 from newsletter.errors import Conflict, NotFound
-from newsletter.lifecycle import IssueStatus
+from newsletter.lifecycle import DeliveryStatus, IssueStatus
 from newsletter.models import Delivery, DeliveryKind, IssuePaper, Matter, Paper, Remark, Summary, SummaryOrigin
 from newsletter.remarks import LONGEST, MAILED, Office, Words
+from newsletter.subscribers import IPS_KEPT, mine, parse_address
 
 OFFICE = Office("operator@example.org", LINKS)
 DAY_NAME = "2024-03-14"
@@ -162,3 +163,47 @@ def test_what_is_not_out_yet_or_was_dropped_is_not_found(make, issue):
             with pytest.raises(NotFound):
                 remarks.told(session, slug, DAY_NAME, number)
     assert later.status is IssueStatus.READY
+
+
+# Whoever made it
+
+
+def test_after_a_while_nobody_knows_who_made_it(make, say):
+    say()
+    mail = make.all(Delivery, kind=DeliveryKind.REMARK)[0]
+    with make.sessions.begin() as session:
+        session.get_one(Delivery, mail.id).status = DeliveryStatus.SENT
+
+    subscribers.purge(make.sessions, now=NOW + IPS_KEPT)
+    assert make.all(Remark)[0].ip == "192.0.2.7"
+    subscribers.purge(make.sessions, now=NOW + IPS_KEPT + timedelta(seconds=1))
+
+    (row,) = make.all(Remark)
+    assert (row.content, row.ip, row.reply_to) == ("It says 2, not 3.", "", "")
+    assert make.again(mail).values == {}
+
+
+def test_who_is_erased_is_not_named_by_their_remarks_nor_by_mails_that_wait(make, say):
+    say(replace(WORDS, reply_to="Ari@Example.org"))
+    say(replace(WORDS, reply_to="bora@example.org"))
+
+    with make.sessions.begin() as session:
+        subscribers.erase(session, parse_address("ari@example.org"), POLICY, now=NOW)
+
+    ari, bora = make.all(Remark)
+    assert (ari.content, ari.reply_to, ari.ip) == ("", "", "")
+    assert (bora.content, bora.reply_to) == ("It says 2, not 3.", "bora@example.org")
+    mails = make.all(Delivery, kind=DeliveryKind.REMARK)
+    assert [mail.status for mail in mails] == [DeliveryStatus.SKIPPED, DeliveryStatus.QUEUED]
+    assert mails[0].values == {}
+
+
+def test_a_person_is_told_of_their_remarks(make, say):
+    reader = make.subscriber("ari")
+    say()
+    say(replace(WORDS, reply_to=""))
+
+    with make.sessions.read() as session:
+        told = mine.collect(session, reader.id)["remarks_of_yours"]
+    assert [(row["matter"], row["content"]) for row in told] == [("fact", "It says 2, not 3.")]
+    assert "192.0.2.7" not in str(told)

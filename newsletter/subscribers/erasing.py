@@ -18,6 +18,7 @@ from newsletter.models import (
     Delivery,
     DeliveryKind,
     InboundMail,
+    Remark,
     Subscriber,
     Subscription,
     Suppression,
@@ -49,7 +50,9 @@ def erase(session: Session, address: Address, policy: Policy, *, now: datetime) 
     key = suppression_key(policy.secret, address.key)
     subscriber = session.scalars(select(Subscriber).where(col(Subscriber.address_key) == address.key).with_for_update()).first()
     subscriber_id = subscriber.id if subscriber else None
-    letters = _forget_letters(session, address, _former(session, subscriber_id))
+    former = _former(session, subscriber_id)
+    letters = _forget_letters(session, address, former)
+    _forget_remarks(session, address, former)
     theirs = or_(_theirs(address, subscriber_id), col(Delivery.dedupe_key).in_(_questions(session, subscriber_id)))
     stopped, blanked = _blank_deliveries(session, theirs, now=now)
     session.execute(delete(AddressChange).where(col(AddressChange.new_address_key) == address.key))
@@ -64,9 +67,11 @@ def _theirs(address: Address, subscriber_id: int | None) -> ColumnElement[bool]:
 
 
 def _passes_on(address: Address) -> ColumnElement[bool]:
-    """Say which mails pass on a letter of theirs: an answer to it would go to them."""
+    """Say which mails pass on a letter or a remark of theirs: an answer to it would go to them."""
     writer = func.lower(col(Delivery.values)["reply_to"].as_string())
-    return and_(col(Delivery.kind) == DeliveryKind.FORWARD, writer.in_((address.text.lower(), address.key)))
+    return and_(
+        col(Delivery.kind).in_((DeliveryKind.FORWARD, DeliveryKind.REMARK)), writer.in_((address.text.lower(), address.key))
+    )
 
 
 def _questions(session: Session, subscriber_id: int | None) -> list[str]:
@@ -122,6 +127,13 @@ def _forget_letters(session: Session, address: Address, former: Sequence[str]) -
     theirs = or_(sent_by_them, (literal("forward:") + cast(col(InboundMail.id), String)).in_(passed_on))
     gone = delete(InboundMail).where(theirs).execution_options(synchronize_session=False)
     return int(session.connection().execute(gone).rowcount)
+
+
+def _forget_remarks(session: Session, address: Address, former: Sequence[str]) -> None:
+    """Blank what they said is wrong with an issue, where they left an address; that somebody did still counts."""
+    theirs = func.lower(col(Remark.reply_to)).in_((address.text.lower(), address.key, *former))
+    blank = update(Remark).where(theirs).values(content="", reply_to="", ip="")
+    session.execute(blank.execution_options(synchronize_session=False))
 
 
 def _forget_person(session: Session, subscriber_id: int) -> int:

@@ -19,6 +19,7 @@ from newsletter.models import (
     InboundMail,
     Issue,
     Newsletter,
+    Remark,
     Subscriber,
     Subscription,
     Suppression,
@@ -47,6 +48,7 @@ _CHANGE = (
 )  # fmt: skip
 _BOUNCE = ("kind", "status", "reason", "source", "action", "received_at")
 _LETTER = ("purpose", "status", "reason", "subject", "size", "received_at")
+_REMARK = ("matter", "content", "reply_to", "made_at", "closed_at")
 _SUPPRESSION = ("reason", "evidence", "created_at")
 
 
@@ -80,6 +82,7 @@ def collect(session: Session, subscriber_id: int) -> dict[str, Any]:
         "changes_of_address": [_told(row, _CHANGE) for row in _of(session, AddressChange, subscriber_id)],
         "reports_of_failed_mail": [_told(row, _BOUNCE) for row in _bounces(session, subscriber)],
         "mails_from_you": [_told(row, _LETTER) for row in _letters(session, subscriber)],
+        "remarks_of_yours": [_told(row, _REMARK) for row in _remarks(session, subscriber)],
     }
 
 
@@ -118,6 +121,12 @@ def _bounces(session: Session, subscriber: Subscriber) -> Sequence[Bounce]:
 def _letters(session: Session, subscriber: Subscriber) -> Sequence[InboundMail]:
     theirs = func.lower(col(InboundMail.sender)).in_((subscriber.address.lower(), subscriber.address_key))
     return session.scalars(select(InboundMail).where(theirs).order_by(col(InboundMail.id))).all()
+
+
+def _remarks(session: Session, subscriber: Subscriber) -> Sequence[Remark]:
+    """Return what is said to be theirs; from which IP address is left out, for nobody proved that it is."""
+    theirs = func.lower(col(Remark.reply_to)).in_((subscriber.address.lower(), subscriber.address_key))
+    return session.scalars(select(Remark).where(theirs).order_by(col(Remark.id))).all()
 
 
 def _told(row: SQLModel, columns: Sequence[str]) -> dict[str, Any]:

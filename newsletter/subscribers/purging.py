@@ -1,4 +1,4 @@
-"""What is kept no longer than it is needed: sign-ups that nobody confirmed, and the IP addresses of those that were."""
+"""What is kept no longer than it is needed: sign-ups that nobody confirmed, IP addresses, and who made a remark."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,7 +10,17 @@ from sqlmodel import Session, SQLModel, col
 
 from newsletter.db import Sessions
 from newsletter.lifecycle import ENDED, SubscriptionStatus
-from newsletter.models import AddressChange, Bounce, Consent, Delivery, Subscriber, Subscription, Suppression, SuppressionReason
+from newsletter.models import (
+    AddressChange,
+    Bounce,
+    Consent,
+    Delivery,
+    Remark,
+    Subscriber,
+    Subscription,
+    Suppression,
+    SuppressionReason,
+)
 
 UNCONFIRMED_KEPT = timedelta(days=14)  # a link works for seven days at most
 IPS_KEPT = timedelta(days=90)  # after the confirmation: who was signed up by another will have said so by then
@@ -42,6 +52,7 @@ def purge(sessions: Sessions, *, now: datetime, batch: int = BATCH) -> Purged:
     subscribers = _forget_the_unknown(sessions, now - UNCONFIRMED_KEPT, batch)
     with sessions.begin() as session:
         ips = _blank_ips(session, now - IPS_KEPT)
+        _forget_who_remarked(session, now - IPS_KEPT)
     return Purged(subscriptions, requests, subscribers, ips)
 
 
@@ -130,6 +141,15 @@ def _blank_mails(session: Session, subscriber_ids: Sequence[int]) -> None:
         "dedupe_key": literal("purged:", String) + cast(col(Delivery.id), String),
     }
     session.execute(update(Delivery).where(theirs).values(blank).execution_options(**_UNLOADED))
+
+
+def _forget_who_remarked(session: Session, before: datetime) -> None:
+    """Keep of an old remark only what is wrong, and of the mail that told of it only that it was."""
+    old = (col(Remark.made_at) < before, or_(col(Remark.ip) != "", col(Remark.reply_to) != ""))
+    keys = select(literal("remark:", String) + cast(col(Remark.id), String)).where(*old)
+    told = update(Delivery).where(col(Delivery.dedupe_key).in_(keys), col(Delivery.status).in_(ENDED))
+    session.execute(told.values(values={}).execution_options(**_UNLOADED))
+    session.execute(update(Remark).where(*old).values(ip="", reply_to="").execution_options(**_UNLOADED))
 
 
 def _blank_ips(session: Session, before: datetime) -> int:
