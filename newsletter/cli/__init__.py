@@ -5,7 +5,20 @@ import sys
 import typer
 
 from newsletter import __version__
-from newsletter.cli import admin, bounces, control, days, deliveries, dkim, inbox, issues, newsletters, people, running
+from newsletter.cli import (
+    admin,
+    bounces,
+    control,
+    days,
+    deliveries,
+    dkim,
+    inbox,
+    issues,
+    newsletters,
+    people,
+    remarks,
+    running,
+)
 from newsletter.errors import DatabaseError, NewsletterError
 
 app = typer.Typer(
@@ -22,6 +35,7 @@ running.register(app)
 newsletters.register(app)
 days.register(app)
 issues.register(app)
+remarks.register(app)
 deliveries.register(app)
 control.register(app)
 people.register(app)
