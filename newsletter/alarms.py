@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import select, update
+from sqlalchemy import or_, select, update
 from sqlmodel import Session, col
 
 from newsletter import db
@@ -29,6 +29,17 @@ def raise_alarm(session: Session, cause: Cause, *, now: datetime) -> bool:
     again = {"times": col(Alarm.times) + 1, "raised_at": now, "detail": cause.detail}
     session.execute(update(Alarm).where(col(Alarm.cause) == cause.key, col(Alarm.closed_at).is_(None)).values(again))
     return False
+
+
+def follow(session: Session, kinds: Sequence[str], causes: Sequence[Cause], *, now: datetime) -> None:
+    """Let just these alarms of some kinds be open: raise those that are new, close those whose trouble is over."""
+    ours = or_(*(col(Alarm.cause).startswith(f"{kind}:") for kind in kinds))
+    known = set(session.scalars(select(col(Alarm.cause)).where(ours, col(Alarm.closed_at).is_(None))))
+    for cause in causes:
+        if cause.key not in known:
+            raise_alarm(session, cause, now=now)
+    for key in known - {cause.key for cause in causes}:
+        close(session, key, now=now)
 
 
 def close(session: Session, key: str, *, now: datetime) -> None:

@@ -2,13 +2,13 @@
 
 from datetime import datetime, timedelta
 
-from sqlalchemy import ColumnElement, func, or_, select, text
+from sqlalchemy import ColumnElement, func, select, text
 from sqlmodel import Session, col
 
 from newsletter import schedule
-from newsletter.alarms import Cause, close, raise_alarm
+from newsletter.alarms import Cause, close, follow, raise_alarm
 from newsletter.lifecycle import DeliveryStatus, IssueStatus
-from newsletter.models import Alarm, Consent, Delivery, DueTime, Issue, Newsletter, Pause, PauseScope, Tick
+from newsletter.models import Alarm, Consent, Delivery, DueTime, Issue, Newsletter, Pause, PauseScope, Review, Tick
 
 CALM = timedelta(minutes=10)  # a pause that was not renewed for so long is over
 STUCK = timedelta(minutes=15)  # something is due, and nothing was sent for so long
@@ -40,13 +40,7 @@ def review(session: Session, *, now: datetime) -> None:
     """Look for trouble that no single event tells of, raise its alarms, and close those of trouble that is over."""
     _end_pauses(session, now)
     causes = [*_late_issues(session, now), *_stuck_queue(session, now), *_held_mails(session, now)]
-    ours = or_(*(col(Alarm.cause).startswith(f"{kind}:") for kind in ("late", "queue", "held")))
-    known = set(session.scalars(select(col(Alarm.cause)).where(ours, col(Alarm.closed_at).is_(None))))
-    for cause in causes:
-        if cause.key not in known:
-            raise_alarm(session, cause, now=now)
-    for key in known - {cause.key for cause in causes}:
-        close(session, key, now=now)
+    follow(session, ("late", "queue", "held"), causes, now=now)
 
 
 def review_sign_ups(session: Session, *, least: float, now: datetime) -> None:
@@ -82,18 +76,19 @@ def _late_issues(session: Session, now: datetime) -> list[Cause]:
     rows = select(Issue, Newsletter).join(Newsletter, col(Newsletter.id) == col(Issue.newsletter_id))
     causes = []
     for issue, newsletter in session.execute(rows.where(col(Issue.status).in_(living))):
-        why = _why_late(session, issue, timedelta(hours=newsletter.give_up_hours), now)
+        why = _why_late(session, issue, newsletter, now)
         if why:
             name = f"{newsletter.slug} {schedule.name_of(issue.cadence, issue.first_day)}"
             causes.append(Cause(f"late:issue:{issue.id}", f"The issue {name} is late", why))
     return causes
 
 
-def _why_late(session: Session, issue: Issue, give_up: timedelta, now: datetime) -> str:
+def _why_late(session: Session, issue: Issue, newsletter: Newsletter, now: datetime) -> str:
     """Return in a sentence why an issue is late, "" if it is not."""
     if issue.status is not IssueStatus.PUBLISHED:
-        since = issue.frozen_at or issue.created_at
-        return f"It is {issue.status.value} since {since:%H:%M} UTC." if since < now - UNMADE else ""
+        since = issue.frozen_at or _could_go_since(issue, newsletter)
+        return f"It is {issue.status.value} since {since:%H:%M} UTC." if since and since < now - UNMADE else ""
+    give_up = timedelta(hours=newsletter.give_up_hours)
     late = min(LATE, give_up / 2)
     if not _any(session, col(DueTime.issue_id) == issue.id, col(DueTime.due_at) < now - late):
         return ""  # spares the look at its deliveries, which may be many
@@ -103,6 +98,14 @@ def _why_late(session: Session, issue: Issue, give_up: timedelta, now: datetime)
         col(Delivery.give_up_at) < now - late + give_up,
     )
     return f"Some of its mails were due more than {late.total_seconds() / 3600:g} hours ago." if _any(session, *due) else ""
+
+
+def _could_go_since(issue: Issue, newsletter: Newsletter) -> datetime | None:
+    """Return since when a draft could have gone, as far as people are concerned; None while it waits for one."""
+    reviewed = issue.review_until is not None and newsletter.review is not Review.AUTOMATIC
+    if issue.held_at is not None or (reviewed and issue.approved_at is None and newsletter.review is Review.THEN_HOLD):
+        return None
+    return (issue.approved_at or issue.review_until if reviewed else None) or issue.created_at
 
 
 def _any(session: Session, *which: ColumnElement[bool]) -> bool:

@@ -4,7 +4,7 @@ import pytest
 from factories import DAY, LINKS, NOW
 from sqlalchemy import update
 
-from newsletter import issues
+from newsletter import alarms, issues, watch
 from newsletter.errors import Conflict, NotFound
 from newsletter.lifecycle import IssueStatus
 from newsletter.models import Issue, IssueEdit, IssuePaper, Newsletter, Review
@@ -138,3 +138,45 @@ def test_an_empty_issue_waits_for_nobody(sessions, make):
 
     assert [issue.review_until for issue in make.all(Issue)] == [None]
     assert _due(sessions) == []
+
+
+def _remind(sessions, now=NOW):
+    with sessions.begin() as session:
+        issues.remind(session, now=now)
+        watch.review(session, now=now)
+    with sessions.read() as session:
+        return [(row.cause, row.detail) for row in alarms.open_alarms(session)]
+
+
+@pytest.mark.parametrize(("review", "then"), [(Review.THEN_SEND, "sent"), (Review.THEN_HOLD, "held")])
+def test_who_has_to_approve_is_told_once_and_no_longer_than_it_is_needed(sessions, make, review, then):
+    draft = make.issue(make.newsletter(slug="papers", review=review), IssueStatus.DRAFT)
+
+    ((key, detail),) = _remind(sessions)
+    assert key == f"review:issue:{draft.id}"
+    assert detail.startswith(
+        f"It waits until 2024-03-15 06:05 UTC, then it is {then}. Approve it: newsletter issues approve papers"
+    )
+    assert _remind(sessions, DEADLINE - HOUR) == [(key, detail)]
+
+    _approve(sessions, draft)
+    assert _remind(sessions, DEADLINE - HOUR) == [(f"late:issue:{draft.id}", "It is draft since 00:05 UTC.")]
+
+
+def test_an_issue_that_nobody_approved_in_time_is_told_again_where_it_is_held(sessions, held):
+    _remind(sessions)
+
+    ((key, detail),) = _remind(sessions, DEADLINE + 3 * HOUR)  # no word that it is late
+    assert key == f"unapproved:issue:{held.id}"
+    assert detail.startswith("Nobody approved it until 2024-03-15 06:05 UTC.")
+
+    with sessions.begin() as session:
+        issues.cancel(session, held.id, reason="not today", now=NOW)
+    assert _remind(sessions, DEADLINE + 4 * HOUR) == []
+
+
+def test_a_draft_past_its_deadline_that_does_not_go_is_late(sessions, make):
+    draft = make.issue(make.newsletter(review=Review.THEN_SEND), IssueStatus.DRAFT)
+
+    assert f"late:issue:{draft.id}" not in dict(_remind(sessions, DEADLINE + HOUR))
+    assert f"late:issue:{draft.id}" in dict(_remind(sessions, DEADLINE + 2 * HOUR))

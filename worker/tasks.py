@@ -88,7 +88,23 @@ def collect(source: str, day: str) -> None:
     """Read one source for one day."""
     record = pipeline.collect(_sessions(), partial(wiring.source_of, settings), source, date.fromisoformat(day), now=utcnow())
     log.info("collected", source=source, day=day, status=record.status.value, papers=record.papers, error=record.error)
+    enrich_due.delay()
     summarise_due.delay()
+
+
+@app.task(name="enrich_due")
+def enrich_due() -> None:
+    """Ask arXiv for what lists left out, a batch at a time; one task of this machine is enough."""
+    with _place("enrich", 1) as free:
+        if not (free and settings.sources.enrich):
+            return
+        done = pipeline.enrich(_sessions(), wiring.look_up_of(settings), now=utcnow())
+    if done.asked:
+        log.info("enriched", **vars(done))
+    if done.found:
+        summarise_due.delay()
+    if done.more and not done.error:
+        enrich_due.delay()
 
 
 @app.task(name="summarise_due")
@@ -231,6 +247,7 @@ def sweep() -> None:
         finished = issues.finish(session, now=now)
         pipeline.mark(session, "sweep", now=now)
         watch.review(session, now=now)
+        issues.remind(session, now=now)
         watch.review_sign_ups(session, least=settings.sign_up.confirmed_share, now=now)
         alarmed = pipeline.mail_alarms(session, settings.operator_email, now=now)
     if alarmed or late:

@@ -13,7 +13,7 @@ from newsletter.issues.periods import (
     wanted_from,
 )
 from newsletter.issues.publishing import cancel, finish, is_catch_up, publish, publish_late
-from newsletter.issues.readiness import approve, drafts_due, waiting_for_approval, waits_for_approval
+from newsletter.issues.readiness import approve, drafts_due, remind, waiting_for_approval, waits_for_approval
 from newsletter.issues.records import archive, export, find, page, waiting
 
 __all__ = [
@@ -37,6 +37,7 @@ __all__ = [
     "period_of",
     "publish",
     "publish_late",
+    "remind",
     "select_papers",
     "standings_of",
     "untried_periods",

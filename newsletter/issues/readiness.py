@@ -6,7 +6,8 @@ from datetime import datetime, timedelta
 from sqlalchemy import Select, and_, or_, select
 from sqlmodel import Session, col
 
-from newsletter import alarms
+from newsletter import alarms, schedule
+from newsletter.alarms import Cause
 from newsletter.errors import Conflict, NotFound
 from newsletter.lifecycle import IssueStatus
 from newsletter.models import Issue, IssueEdit, IssuePaper, Newsletter, Review
@@ -105,6 +106,30 @@ def waiting_for_approval(session: Session) -> list[tuple[Issue, Newsletter]]:
         or_(awaited, col(Issue.held_at).is_not(None)),
     )
     return [(issue, newsletter) for issue, newsletter in session.execute(wanted.order_by(col(Issue.first_day)))]
+
+
+def remind(session: Session, *, now: datetime) -> None:
+    """Raise an alarm for each issue that waits for a person, close those of issues that do not any more."""
+    causes = [cause for issue, newsletter in waiting_for_approval(session) if (cause := _reminder(issue, newsletter, now=now))]
+    alarms.follow(session, ("review", "unapproved"), causes, now=now)
+
+
+def _reminder(issue: Issue, newsletter: Newsletter, *, now: datetime) -> Cause | None:
+    """Return what to say of an issue that waits: at once, and again when its time is over; of one that is held after a while."""
+    name = f"{newsletter.slug} {schedule.name_of(issue.cadence, issue.first_day)}"
+    what = f"Approve it: newsletter issues approve {name}. Or cancel it: its papers then come with the next."
+    until = issue.review_until or issue.created_at
+    if issue.held_at is not None:
+        until = issue.held_at + timedelta(hours=newsletter.review_hours)
+    if now >= until and (issue.held_at is not None or newsletter.review is Review.THEN_HOLD):
+        return Cause(
+            held_key(issue.id), f"The issue {name} is held", f"Nobody approved it until {until:%Y-%m-%d %H:%M} UTC. {what}"
+        )
+    if issue.held_at is not None:
+        return None
+    then = "sent" if newsletter.review is Review.THEN_SEND else "held"
+    detail = f"It waits until {until:%Y-%m-%d %H:%M} UTC, then it is {then}. {what}"
+    return Cause(review_key(issue.id), f"The issue {name} waits for approval", detail)
 
 
 def _with_newsletter() -> Select[Issue, Newsletter]:
