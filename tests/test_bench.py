@@ -8,6 +8,7 @@ from bench.measure import Run, Yardstick, ratio
 from bench.places import Receiver, make_key
 from bench.results import Aim, Result, table
 from newsletter.mail.render import SLOT
+from newsletter.mail.selecting import select
 
 MESSAGE = b"Subject: none\r\nMessage-ID: <%d@bench.example.org>\r\n\r\nHello.\r\n..\r\n"
 
@@ -70,10 +71,12 @@ def test_the_corpus_is_the_same_at_every_run():
 
 
 def test_the_selections_differ():
-    chosen = selections.choices(1000)
+    issue = selections.facts()
+    chosen = [select(issue, wish) for wish in selections.wishes(issue, 1000)]
 
-    assert len(set(chosen)) == 1000
-    assert {selection.count for selection in chosen} == {selections.CARDS}
+    assert len({(selection.cards, selection.lines) for selection in chosen}) == 1000
+    assert {selection.count for selection in chosen} == {selections.MOST}
+    assert all(selection.why for selection in chosen)
 
 
 def test_the_naive_baseline_sends_whole_signed_messages(tmp_path):

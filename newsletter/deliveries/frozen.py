@@ -36,8 +36,13 @@ def load_issue(session: Session, issue: Issue) -> FrozenIssue:
         subject=issue.subject,
         name=schedule.name_of(issue.cadence, issue.first_day),
         prepared=compose.prepare(rendered),
-        select=lru_cache(maxsize=_KEPT)(partial(_select, facts)),
+        select=chooser(facts),
     )
+
+
+def chooser(facts: selecting.IssueFacts) -> Callable[[Wish, bool], Selection | None]:
+    """Return what finds the papers of a wish in an issue, once for all who wish for the same."""
+    return lru_cache(maxsize=_KEPT)(partial(_select, facts))
 
 
 def _select(facts: selecting.IssueFacts, wish: Wish, short: bool) -> Selection | None:  # noqa: FBT001 -- the cache's key

@@ -84,7 +84,12 @@ class Index:
 
     def papers(self, found: int) -> list[int]:
         """Return the ids of a set of papers, in the order of the issue."""
-        return [number for place, number in enumerate(self.ids) if found >> place & 1]
+        numbers = []
+        while found:
+            first = found & -found
+            numbers.append(self.ids[first.bit_length() - 1])
+            found ^= first
+        return numbers
 
     def places(self, papers: Iterable[int]) -> int:
         """Return the set of papers with these ids."""

@@ -8,7 +8,7 @@ import html
 from bisect import bisect_right
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from functools import reduce
+from functools import cache, reduce
 from itertools import accumulate
 from operator import or_
 
@@ -131,10 +131,21 @@ def select(issue: IssueFacts, wish: Wish, *, short: bool = False) -> Selection |
 
 def _in_order(index: Index, chosen: int, wishes: Sequence[int]) -> list[int]:
     """Return the ids of papers: the pinned first, then by how many of the wishes each meets, then in the issue's order."""
-    places = [place for place in range(len(index.ids)) if (chosen | index.pinned) >> place & 1]
-    if index.pinned or wishes:
-        places.sort(key=lambda place: (-(index.pinned >> place & 1), -sum(papers >> place & 1 for papers in wishes)))
-    return [index.ids[place] for place in places]
+    meeting = [chosen]  # those that meet as many of the wishes as its place in here says, or more
+    for papers in wishes:
+        meeting.append(0)
+        for number in range(len(meeting) - 1, 0, -1):
+            meeting[number] |= meeting[number - 1] & papers
+    return _most_first(index, meeting, index.pinned) + _most_first(index, meeting, chosen & ~index.pinned)
+
+
+def _most_first(index: Index, meeting: Sequence[int], among: int) -> list[int]:
+    """Return the papers of a set, those that meet most wishes first."""
+    ordered: list[int] = []
+    for papers in reversed(meeting):
+        ordered += index.papers(papers & among)
+        among &= ~papers
+    return ordered + index.papers(among)
 
 
 def _why(issue: IssueFacts, met: _Met, chosen: Sequence[int]) -> str:
@@ -144,7 +155,9 @@ def _why(issue: IssueFacts, met: _Met, chosen: Sequence[int]) -> str:
     shown = issue.index.places(chosen)
     own = (shown & met.papers).bit_count()
     papers = ngettext("%(num)s of %(all)s paper", "%(num)s of %(all)s papers", len(issue.index.ids))
-    names = topics.offered(issue.language)
+    names = _names(issue.language)
+    if not own:  # what everybody gets leaves them no room for more
+        return _for_everybody(issue, len(chosen))
     given = {
         "papers": papers % {"num": own, "all": len(issue.index.ids)},
         "topics": _listed([names.get(topic, topic) for topic in _shown(met.topics, shown)], ngettext),
@@ -161,6 +174,11 @@ def _why(issue: IssueFacts, met: _Met, chosen: Sequence[int]) -> str:
     return _sentences(said % given, _for_everybody(issue, len(chosen) - own))
 
 
+@cache
+def _names(language: str) -> dict[str, str]:
+    return topics.offered(language)
+
+
 def _shown(wishes: dict[str, int], shown: int) -> list[str]:
     """Return the wishes that papers of the mail meet, those that most do first."""
     counted = {wish: (papers & shown).bit_count() for wish, papers in wishes.items()}
@@ -169,13 +187,12 @@ def _shown(wishes: dict[str, int], shown: int) -> list[str]:
 
 def _listed(names: Sequence[str], ngettext: Callable[[str, str, int], str]) -> str:
     """Return names with commas between them, as many as are read: a reader may have dozens."""
-    clean = [one_line(name) for name in names]
-    cut = [name if len(name) <= SHOWN_LETTERS else name[: SHOWN_LETTERS - 1] + "…" for name in clean]
-    left = len(cut) - SHOWN_WISHES
-    if left <= 1:  # "and 1 more" takes the room of its name
-        return ", ".join(cut)
-    said = ngettext("%(names)s and %(num)s more", "%(names)s and %(num)s more", left)
-    return said % {"names": ", ".join(cut[:SHOWN_WISHES]), "num": left}
+    left = len(names) - SHOWN_WISHES
+    clean = [one_line(name) for name in (names if left <= 1 else names[:SHOWN_WISHES])]  # "and 1 more" takes the room of a name
+    listed = ", ".join([name if len(name) <= SHOWN_LETTERS else name[: SHOWN_LETTERS - 1] + "…" for name in clean])
+    if left <= 1:
+        return listed
+    return ngettext("%(names)s and %(num)s more", "%(names)s and %(num)s more", left) % {"names": listed, "num": left}
 
 
 def _for_everybody(issue: IssueFacts, number: int) -> str:
