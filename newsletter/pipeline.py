@@ -16,6 +16,7 @@ from newsletter.deliveries import Mail
 from newsletter.errors import NotFound
 from newsletter.lifecycle import IssueStatus
 from newsletter.models import Alarm, Cadence, Collection, DeliveryKind, Issue, IssuePaper, Newsletter, PaperListing, Tick
+from newsletter.papers import Enriched, LookUp
 from newsletter.schedule import REACH
 from newsletter.sources import Source
 from newsletter.summaries import Filled, Round, Terms
@@ -43,6 +44,11 @@ def readings_due(sessions: Sessions, *, now: datetime) -> list[tuple[str, date]]
 def collect(sessions: Sessions, open_source: OpenSource, name: str, day: date, *, now: datetime) -> Collection:
     """Read one source for one day."""
     return papers.collect(sessions, open_source(name), day, now=now)
+
+
+def enrich(sessions: Sessions, look_up: LookUp, *, now: datetime) -> Enriched:
+    """Ask arXiv for a batch of what lists left out; a failure is in the answer."""
+    return papers.enrich(sessions, look_up, now=now)
 
 
 def summaries_due(sessions: Sessions, terms: Terms = NO_MODEL, *, now: datetime) -> list[tuple[str, list[int]]]:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:  # imported where they are made: commands that need none of th
     from newsletter.limits import Limits
     from newsletter.mail.dkim import Signer
     from newsletter.mail.smtp import Relay
+    from newsletter.papers import LookUp
     from newsletter.sources import Source
     from newsletter.sources.registry import Sites
     from newsletter.subscribers import Address, Policy
@@ -255,6 +256,14 @@ def source_of(settings: Settings, name: str) -> "Source":
     from newsletter.sources.registry import open_source
 
     return open_source(name, sites_of(settings))
+
+
+def look_up_of(settings: Settings) -> "LookUp":
+    """Return what asks arXiv for papers by their ids."""
+    from newsletter.sources.registry import api_of
+
+    api = api_of(sites_of(settings))
+    return lambda numbers: api.by_ids(numbers).papers
 
 
 def summarisers_of(settings: Settings) -> "list[Summariser]":

@@ -49,6 +49,7 @@ app.conf.update(
     redbeat_key_prefix="newsletter:beat:",
     beat_schedule={
         "collect": {"task": "collect_due", "schedule": 1800.0, "options": {"expires": 1800}},
+        "enrich": {"task": "enrich_due", "schedule": 600.0, "options": {"expires": 600}},
         "summarise": {"task": "summarise_due", "schedule": 300.0, "options": {"expires": 300}},
         "assemble": {"task": "assemble_due", "schedule": 60.0, "options": {"expires": 60}},
         "freeze": {"task": "freeze_due", "schedule": 60.0, "options": {"expires": 60}},

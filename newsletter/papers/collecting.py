@@ -1,5 +1,6 @@
 """Collecting: what sources list becomes papers, and each reading leaves a record that tells "nothing today" from "broken"."""
 
+from collections.abc import Iterable
 from datetime import date, datetime
 from typing import Any
 
@@ -78,6 +79,17 @@ def days_to_collect(session: Session, source: str, *, since: date, now: datetime
     records = session.scalars(select(Collection).where(col(Collection.source) == source, col(Collection.day) >= first)).all()
     settled = {record.day for record in records if readings.is_settled(record, now=now)}
     return [day for day in schedule.days_between(first, today) if day not in settled]
+
+
+def latest(session: Session, sources: Iterable[str]) -> dict[str, Collection]:
+    """Return the last reading of each of these sources that was ever read."""
+    found = {}
+    for source in sources:
+        rows = select(Collection).where(col(Collection.source) == source)
+        row = session.scalars(rows.order_by(col(Collection.collected_at).desc(), col(Collection.day).desc()).limit(1)).first()
+        if row is not None:
+            found[source] = row
+    return found
 
 
 def _record_failure(sessions: Sessions, source: str, day: date, error: str, *, now: datetime) -> Collection:
