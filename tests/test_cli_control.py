@@ -16,7 +16,7 @@ __all__ = ["installed_terminal", "terminal"]
 DAY = "2024-03-14"
 FULL, NO_ADDRESS, LOST = "the mailbox is full", "the address does not exist", "the worker was lost while sending"
 ISSUE = {"newsletter", "issue", "first_day", "last_day", "status", "reason", "subject"}
-ISSUE |= {"catch_up", "pause", "stages", "papers", "deliveries", "words", "note", "edits"}
+ISSUE |= {"catch_up", "pause", "stages", "papers", "deliveries", "words", "note", "edits", "model"}
 DELIVERY = {"id", "kind", "status", "address", "reason", "attempts", "reply"}
 DELIVERY |= {"created_at", "due_at", "give_up_at", "updated_at", "sent_at"}
 STATUS = {"at", "well", "needs", "last_tick", "publications", "others", "queue", "held", "readings", "alarms", "pauses"}
@@ -360,3 +360,15 @@ def test_alarms_are_listed_and_closed_by_hand(newsletter, sessions):
     (row,) = json.loads(newsletter.ok("alarms", "--all", "--json"))
     assert (row["cause"], row["times"]) == ("source:sample:2024-03-14", 1)
     assert "was closed" in newsletter.refused("alarms", "close", 1)
+
+
+def test_an_issue_that_waits_for_approval_goes_once_it_is_approved(newsletter, sessions):
+    newsletter.ok("newsletters", "edit", "daily", "--review", "then-hold")
+
+    assert f"daily {DAY} waits for approval: newsletter issues approve daily {DAY}" in newsletter.ok("run", DAY)
+    assert _statuses(sessions) == []
+
+    assert newsletter.ok("issues", "approve", "daily", DAY).startswith(f"daily {DAY} is approved by ")
+    newsletter.ok("run", DAY)
+    assert _statuses(sessions) == ["sent"] * 3
+    assert "there is nothing to approve" in newsletter.refused("issues", "approve", "daily", DAY)

@@ -18,6 +18,8 @@ from newsletter.cli import (
     people,
     remarks,
     running,
+    sources,
+    summaries,
 )
 from newsletter.errors import DatabaseError, NewsletterError
 
@@ -33,9 +35,11 @@ app = typer.Typer(
 )
 running.register(app)
 newsletters.register(app)
+sources.register(app)
 days.register(app)
 issues.register(app)
 remarks.register(app)
+summaries.register(app)
 deliveries.register(app)
 control.register(app)
 people.register(app)

@@ -56,15 +56,22 @@ def listing(
 @group.command()
 def show(slug: Slug, name: Name, as_json: AsJson = False) -> None:
     """Show an issue: its stages, its papers, its deliveries by state and reason, and what servers said last."""
-    from newsletter import issues, newsletters, wiring
+    from newsletter import issues, newsletters, summaries, wiring
     from newsletter.issues import control
 
-    with wiring.sessions_of(say.settings()).read() as session:
-        view = control.show(session, issues.find(session, newsletters.find(session, slug), name), now=wiring.utcnow())
+    settings = say.settings()
+    with wiring.sessions_of(settings).read() as session:
+        issue = issues.find(session, newsletters.find(session, slug), name)
+        view = control.show(session, issue, now=wiring.utcnow())
+        spent = summaries.usage(session, issue.id)
     if as_json:
-        say.as_json(view)
-    else:
-        _show(view)
+        say.as_json({**vars(view), "model": spent})
+        return
+    _show(view)
+    if spent.calls:
+        used = f"{spent.calls} calls, {spent.input_tokens + spent.output_tokens:,} tokens"
+        cost = say.money(spent.cost_micros, settings.summaries.currency)
+        typer.echo(f"\nThe language model: {spent.made} made, {spent.refused} refused, {spent.failed} failed; {used}, {cost}")
 
 
 def _show(view: "View") -> None:
@@ -115,6 +122,20 @@ def _telling(row: "Placed") -> str:
 def _change(row: "Change") -> str:
     """Say from what to what: numbers alone, for words are too many."""
     return f"{row.before} → {row.after}" if row.action == "move" else ""
+
+
+@group.command()
+def approve(slug: Slug, name: Name) -> None:
+    """Let an issue go that waits for approval; the clock sends it within a minute."""
+    from newsletter import issues, newsletters, wiring
+
+    with wiring.sessions_of(say.settings()).begin() as session:
+        issue = issues.find(session, newsletters.find(session, slug), name)
+        issue = issues.approve(session, issue.id, by=say.person(), now=wiring.utcnow())
+        by = issue.approved_by
+    typer.echo(
+        f"{slug} {name} is approved by {by}. The clock sends it; without the clock: newsletter run {issue.last_day} -n {slug}"
+    )
 
 
 @group.command()

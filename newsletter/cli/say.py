@@ -86,6 +86,11 @@ def mails(number: int) -> str:
     return "1 mail" if number == 1 else f"{number} mails"
 
 
+def money(micros: int, currency: str) -> str:
+    """Return millionths of a currency as an amount, to as many places as small ones need."""
+    return f"{micros / 1_000_000:.4f} {currency}"
+
+
 def person() -> str:
     """Return who types: kept with what they decide."""
     try:

@@ -149,12 +149,28 @@ def assemble(work: Work, day: date, *, weekly: bool) -> Work:
     def one(newsletter: Newsletter) -> None:
         issue = pipeline.assemble(work.sessions, newsletter.id, cadence, day, now=utcnow())
         if issue.status is IssueStatus.DRAFT:
+            _have_written(work, issue)
             with _busy(f"Summarising and rendering {newsletter.slug}"):
                 issue = pipeline.freeze(work.sessions, issue.id, summarisers, links, now=utcnow())
         name = schedule.name_of(cadence, issue.first_day)
         typer.echo(f"{newsletter.slug} {name}: {issue.status.value}. {issue.reason or issue.subject}")
 
     return _each(work, one)
+
+
+def _have_written(work: Work, issue: Issue) -> None:
+    """Have the language model write the issue's summaries once, where one is set, and say what became of them."""
+    model, settings = wiring.model_of(work.settings), work.settings.summaries
+    if model is None:
+        return
+    patience, terms = timedelta(minutes=settings.patience_minutes), wiring.summary_terms_of(work.settings)
+    with _busy(f"{model.name} writes summaries"):
+        written = pipeline.write(work.sessions, issue.id, model, terms, clock=utcnow, budget=patience)
+    for reason in sorted(set(written.failed.values())):
+        typer.secho(f"  {model.name}: {reason}", fg=typer.colors.YELLOW, err=True)
+    typer.echo(f"{model.name} wrote {written.made} summaries; what it did not is quoted from the abstracts.")
+    if written.stopped:
+        typer.secho(f"  It was not asked further ({written.stopped}): newsletter alarms", fg=typer.colors.YELLOW, err=True)
 
 
 def publish(work: Work, day: date, *, weekly: bool, at_once: bool) -> Work:
@@ -165,10 +181,13 @@ def publish(work: Work, day: date, *, weekly: bool, at_once: bool) -> Work:
     def one(newsletter: Newsletter) -> None:
         with work.sessions.begin() as session:
             issue = issues.find(session, newsletter, name)
+            now = utcnow()
             if issue.status is IssueStatus.EMPTY:
                 typer.echo(f"{newsletter.slug} {name}: nothing to publish. {issue.reason}")
                 return
-            now = utcnow()
+            if issue.status is IssueStatus.DRAFT and issues.waits_for_approval(issue, newsletter, now=now):
+                typer.echo(f"{newsletter.slug} {name} waits for approval: newsletter issues approve {newsletter.slug} {name}")
+                return
             queued = issues.publish(session, issue.id, now=now)
             if at_once:
                 control.make_due(session, issue.id, now=now)
