@@ -1,17 +1,15 @@
 """One polite, bounded GET for every adapter."""
 
 import socket
-import time
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
-from email.utils import parsedate_to_datetime
 from pathlib import Path
 
 import httpx2
 import stamina
 
 from newsletter import __version__
-from newsletter.deadline import deadline_of
+from newsletter.deadline import deadline_of, retry_after
 from newsletter.errors import SourceMalformed
 from newsletter.sources.http import bodies
 from newsletter.sources.http.cache import Cache, Kept
@@ -175,19 +173,8 @@ def _check_status(response: httpx2.Response, wanted: _Wanted, limits: Limits) ->
         return
     sentence = f"{response.url}: answered HTTP {status} {response.reason_phrase}".rstrip()
     if status >= _SERVER_ERROR or status in {_REQUEST_TIMEOUT, _TOO_MANY_REQUESTS}:
-        wait = _retry_after(response)
+        wait = retry_after(response.headers.get("Retry-After", ""))
         if wait:
             wanted.held.leave_alone(response.url, min(wait, limits.leave_alone))
         raise Later(sentence + (f" and asks to wait {wait:.0f} s" if wait else ""), wait=wait)
     raise SourceMalformed(sentence, hint="Check the address of the source; the site may have moved or refuse us.")
-
-
-def _retry_after(response: httpx2.Response) -> float | None:
-    """Return the seconds of Retry-After, which may be a number or a date (RFC 9110 section 10.2.3)."""
-    value = response.headers.get("Retry-After", "").strip()
-    if value.isascii() and value.isdigit():
-        return float(value[:9])
-    try:
-        return max(0.0, parsedate_to_datetime(value).timestamp() - time.time())
-    except (ValueError, OverflowError):
-        return None
