@@ -4,13 +4,13 @@ A further language is a further file: nothing else names the languages.
 """
 
 from collections.abc import Iterable
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from functools import cache
 from gettext import GNUTranslations, NullTranslations
 from io import BytesIO
 
 from babel import Locale, UnknownLocaleError
-from babel.dates import format_date, format_time, get_time_format
+from babel.dates import format_date, format_skeleton, format_time, format_timedelta, get_time_format
 from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po
 
@@ -82,12 +82,29 @@ def medium_date(day: date, language: str) -> str:
     return format_date(day, format="medium", locale=locale_of(language))
 
 
+def near(at: datetime, language: str, *, now: datetime) -> str:
+    """Return an aware time to the minute in its own zone, with the day where that is not the one of `now`: "Mar 14, 7:46 PM"."""
+    locale = locale_of(language)
+    time = format_time(at, _time_pattern(locale), locale=locale)
+    if at.date() == now.astimezone(at.tzinfo).date():
+        return time
+    return f"{format_skeleton('MMMd', at, locale=locale)}{', ' if language == SOURCE_LANGUAGE else ' '}{time}"
+
+
+def _time_pattern(locale: Locale) -> str:
+    return str(get_time_format("short", locale).pattern).replace("a", "aaaa")  # the short form of 오후 is "PM"
+
+
 def moment(at: datetime, language: str) -> str:
     """Return an aware time to the minute, with its zone, halves of the day in words: "2026. 11. 22. 오후 7:46 (UTC)"."""
     locale = locale_of(language)
-    pattern = get_time_format("short", locale).pattern.replace("a", "aaaa")  # the short form of 오후 is "PM"
-    parts = {"{1}": format_date(at, "medium", locale), "{0}": format_time(at, pattern, locale=locale)}
+    parts = {"{1}": format_date(at, "medium", locale), "{0}": format_time(at, _time_pattern(locale), locale=locale)}
     glued = str(locale.datetime_formats["medium"])
     for place, part in parts.items():
         glued = glued.replace(place, part)
     return f"{glued} ({at.tzname()})"
+
+
+def from_now(ahead: timedelta, language: str) -> str:
+    """Return a time to come, or past, in words: "in 3 hours", "3시간 후", "5 minutes ago"."""
+    return format_timedelta(ahead, granularity="minute", add_direction=True, locale=locale_of(language))

@@ -76,6 +76,7 @@ class Raised:
     detail: str
     times: int
     opened_at: datetime
+    need: Need  # as it stands among the needs
 
 
 @dataclass(frozen=True)
@@ -139,7 +140,7 @@ def look(session: Session, *, now: datetime) -> Overview:
         queue=tuple(queue),
         held=held,
         readings=tuple(readings),
-        alarms=tuple(_raised(row) for row in raised),
+        alarms=tuple(_raised(session, row) for row in raised),
         pauses=tuple(stopped(session, now=now)),
     )
 
@@ -203,8 +204,8 @@ def _reading(session: Session, source: str) -> Reading:
     return Reading(source, row.day, row.status.value, row.papers, row.error, row.collected_at)
 
 
-def _raised(alarm: Alarm) -> Raised:
-    return Raised(alarm.id, alarm.subject, alarm.detail, alarm.times, alarm.opened_at)
+def _raised(session: Session, alarm: Alarm) -> Raised:
+    return Raised(alarm.id, alarm.subject, alarm.detail, alarm.times, alarm.opened_at, _of_alarm(session, alarm))
 
 
 def _of_alarm(session: Session, alarm: Alarm) -> Need:
@@ -218,7 +219,7 @@ def _of_alarm(session: Session, alarm: Alarm) -> Need:
         return Need(f"{name}: {alarm.subject}", f"newsletter issues {'resume' if kind == 'pause' else 'show'} {name}")
     if kind == "bounces":
         return Need(alarm.subject, f"newsletter bounces {'apply' if about == 'held' else 'list'}")
-    commands = {"pause": "pauses", "queue": "send", "held": "deliveries list --status held"}
+    commands = {"pause": "pauses", "queue": "send", "held": "deliveries list --status held", "log-in": "admin list"}
     return Need(alarm.subject, f"newsletter {commands.get(kind, 'alarms')}")
 
 

@@ -85,6 +85,7 @@ def web(
         sign_up=_sign_up_of(settings.sign_up),
         hooks=wiring.hooks_of(settings),
         admin=wiring.admin_rules_of(settings),
+        currency=settings.summaries.currency,
         operator=settings.operator_email,
     )
     # uvicorn's own access log would write tokens down.

@@ -10,7 +10,7 @@ import jinja2
 from fastapi import Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
-from newsletter import i18n, paths, templating
+from newsletter import i18n, paths, schedule, templating
 from newsletter.tokens import Links
 
 LOOK = ["GET", "HEAD"]  # the methods that change nothing
@@ -65,5 +65,6 @@ def _environment(language: str) -> jinja2.Environment:
     filters: dict[str, Callable[..., object]] = environment.filters
     filters["language_name"] = lambda tag: i18n.locale_of(tag).get_language_name(language)
     filters["own_name"] = lambda tag: i18n.locale_of(tag).get_language_name(tag)
+    filters["near"] = lambda at, zone, now: i18n.near(at.astimezone(schedule.zone(zone or "UTC")), language, now=now)
     environment.globals["languages"] = i18n.languages()
     return environment

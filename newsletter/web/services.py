@@ -72,7 +72,9 @@ class Services:
     throttle: Throttle = UNTHROTTLED  # of what anybody can ask for
     sign_up: SignUp = SignUp()
     admin: Rules = field(default_factory=Rules)  # how long a log-in holds
+    currency: str = ""  # of what summaries cost
     hooks: Hooks | None = None  # providers that report bounces; None: there are none
+    rewrite: Callable[[int, str], None] | None = None  # has a paper's summary written again in a language; None: nobody can
     operator: str = ""  # the address that what readers find wrong is mailed to; empty: it is only kept
 
     def stamp(self, *, at_once: bool) -> str:
