@@ -4,6 +4,7 @@ import unicodedata
 from functools import cache
 
 from pwdlib import PasswordHash
+from pwdlib.exceptions import UnknownHashError
 
 from newsletter.errors import BadInput
 
@@ -48,7 +49,10 @@ def verify(password: str, kept: str) -> tuple[bool, str]:
 
     Takes some 50 ms and 64 MB, whatever the answer.
     """
-    right, anew = _hasher().verify_and_update(_normal(password)[:MOST], kept)
+    try:
+        right, anew = _hasher().verify_and_update(_normal(password)[:MOST], kept)
+    except UnknownHashError:  # a row that somebody wrote by hand
+        return False, ""
     return right, anew or ""
 
 
