@@ -13,6 +13,7 @@ from sqlmodel import Session, col
 from newsletter import db, i18n, schedule
 from newsletter.errors import BadInput, Conflict, NotFound
 from newsletter.models import CatchUp, Newsletter, NoMatch, Review
+from newsletter.sources import names
 from newsletter.subscribers.addresses import parse_address
 
 _SLUG = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*")
@@ -97,6 +98,13 @@ def _checked(wanted: NewNewsletter) -> dict[str, Any]:
     }
 
 
+def _check_sources(given: Sequence[str]) -> None:
+    if not given:
+        raise BadInput("sources: there is none.", hint=f"The sources are: {', '.join(names.KNOWN)}.")
+    for name in given:
+        names.split(name)  # refuses what is none
+
+
 def _check(wanted: NewNewsletter) -> None:
     if not _SLUG.fullmatch(wanted.slug) or len(wanted.slug) > SLUG_LIMIT:
         raise BadInput(f"slug: {wanted.slug!r} will not do.", hint="Lower case letters, digits and hyphens, as daily-papers.")
@@ -112,8 +120,7 @@ def _check(wanted: NewNewsletter) -> None:
             "postal_address: it is empty.",
             hint="The law wants one at the foot of every mail (CAN-SPAM, 15 USC 7704(a)(5)): set NEWSLETTER_POSTAL_ADDRESS.",
         )
-    if not wanted.sources:
-        raise BadInput("sources: there is none.", hint="huggingface, documents:/path/to/folder, or sample.")
+    _check_sources(wanted.sources)
     for name, (least, most) in _LIMITS.items():
         value = getattr(wanted, name)
         if value is not None and not least <= value <= most:

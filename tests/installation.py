@@ -35,6 +35,7 @@ def environment(folder: Path, **settings: object) -> dict[str, str]:
         "data_dir": folder / "data",
         "base_url": BASE_URL,
         "secret_key": SECRET.decode(),
+        "sources__enrich": False,  # who wants it names an arXiv of their own
     }
     own = {f"NEWSLETTER_{name.upper()}": str(value) for name, value in (given | settings).items()}
     urls = {name: own.pop(f"NEWSLETTER_{name}") for name in ("DATABASE_URL", "REDIS_URL") if name in settings}

@@ -53,7 +53,9 @@ _TITLE = typer.Option(help="As readers see it.")
 _FROM = typer.Option(help="The address it is sent from.")
 _LANGUAGE = typer.Option(help="ko, en, …: of its mails and its summaries.")
 _DESCRIPTION = typer.Option(help="One sentence for the sign-up page.")
-_SOURCES = typer.Option(help="huggingface, documents:/path/to/folder, or sample; may be given again.")
+_SOURCES = typer.Option(
+    help="huggingface, arxiv:cs.CL, arxiv-query:…, feed:https://…, documents:/folder, sample; may be given again."
+)
 _FROM_NAME = typer.Option(help="The sender's name; the title if not given.")
 _REPLY_TO = typer.Option(help="Where replies go; the sender if not given.")
 _POSTAL_ADDRESS = typer.Option(help="Stands at the foot of every mail, as the law wants; the installation's if not given.")

@@ -12,6 +12,7 @@ _ARXIV_ID = re.compile(rf"({_ID})(?:v\d+)?", re.ASCII)
 _ARXIV_PATH = re.compile(rf"/(?:abs|pdf|html)/({_ID})(?:v\d+)?(?:\.pdf)?/?", re.ASCII)
 _ARXIV_NAME = re.compile(rf"(?:oai:)?arxiv(?:\.org)?:({_ID})(?:v\d+)?", re.ASCII | re.IGNORECASE)
 _ARXIV_DOI = re.compile(rf"/10\.48550/arxiv\.({_ID})", re.ASCII | re.IGNORECASE)
+CATEGORY = re.compile(r"[a-z]+(?:-[a-z]+)*(?:\.[A-Za-z]{2,}(?:-[A-Za-z]+)*)?")  # of arXiv: "cs.CL", "cond-mat.str-el", "cs"
 _LISTED_PATH = re.compile(r"/papers/([A-Za-z0-9._-]{1,100})/?")
 _ARXIV_HOSTS = {"arxiv.org", "www.arxiv.org", "export.arxiv.org", "alphaxiv.org", "www.alphaxiv.org"}
 _CODE = re.compile(r"https?://(?:www\.)?(?:github\.com|gitlab\.com)/[\w-]{1,100}/[\w.-]{1,100}", re.ASCII | re.IGNORECASE)

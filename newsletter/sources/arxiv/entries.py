@@ -11,7 +11,6 @@ _LONGEST_TITLE, _LONGEST_ABSTRACT, _MOST_AUTHORS = 500, 50_000, 3000
 _WITHOUT_HTML = "2312"  # ids before are older than arXiv's HTML pages (December 2023)
 _ABSTRACT_PREFIX = re.compile(r"\s*arXiv:\S+\s+Announce\s+Type:\s*(?P<type>[\w-]+)\s+(?:Abstract:\s*)?", re.IGNORECASE)
 _IN_BRACKETS = re.compile(r"\s*\([^()]*\)")
-CATEGORY = re.compile(r"[a-z]+(?:-[a-z]+)*(?:\.[A-Za-z]{2,}(?:-[A-Za-z]+)*)?")
 
 
 def paper_of(entry: Entry) -> PaperData | str:
@@ -59,7 +58,7 @@ def categories(entry: Entry) -> tuple[str, ...]:
     primary: Any = entry.get("arxiv_primary_category") or {}
     tags: list[Any] = entry.get("tags") or []
     terms = [primary.get("term") if isinstance(primary, dict) else "", *(tag.get("term") for tag in tags)]
-    return tuple(dict.fromkeys(str(term) for term in terms if term and CATEGORY.fullmatch(str(term))))
+    return tuple(dict.fromkeys(str(term) for term in terms if term and facts.CATEGORY.fullmatch(str(term))))
 
 
 def _links(entry: Entry, number: str) -> dict[str, str]:
