@@ -192,8 +192,8 @@ def body(prepared: Prepared, *, slots: Mapping[str, str], selection: Selection |
     given = _check(prepared.wanted, slots)
     out: list[bytes] = []
     for opening, part in ((_TEXT_PART, prepared.text), (_HTML_PART, prepared.html)):
-        values = {name: part.escape(value).encode() for name, value in given.items()} | _own_values(part, chosen)
-        lines, carry, rest = _arrange(part, chosen)
+        lines, carry, rest, values = _arrange(part, chosen)
+        values = values | {name: part.escape(value).encode() for name, value in given.items()}
         out += (opening, *lines)
         for stretch, number in rest:
             first, second, carry = stretch.encode(values, number, carry)
@@ -275,8 +275,11 @@ def _order(part: _Part, chosen: Selection) -> list[_Numbered]:
 
 
 @lru_cache(maxsize=_ARRANGED)
-def _arrange(part: _Part, chosen: Selection) -> tuple[list[bytes], bytes, list[_Numbered]]:
-    """Return the lines of a selection up to the first stretch with a reader's own values, the bytes left over, and the rest."""
+def _arrange(part: _Part, chosen: Selection) -> tuple[list[bytes], bytes, list[_Numbered], dict[str, bytes]]:
+    """Return the lines of a selection up to the first stretch with a reader's own values, the bytes left over, and the rest.
+
+    With it comes what the selection says of itself.
+    """
     ordered, values = _order(part, chosen), _own_values(part, chosen)
     lines: list[bytes] = []
     rest: list[_Numbered] = []
@@ -287,7 +290,7 @@ def _arrange(part: _Part, chosen: Selection) -> tuple[list[bytes], bytes, list[_
             break
         first, second, carry = stretch.encode(values, number, carry) if stretch.own else stretch.known(number, carry)
         lines += (first, second)
-    return lines, carry, rest
+    return lines, carry, rest, values
 
 
 def _encode(

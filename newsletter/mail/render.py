@@ -147,18 +147,21 @@ def linked(words: str) -> list[tuple[str, str]]:
 
 def wrap(text: str, first: str = "", rest: str = "") -> str:
     """Wrap `text` at spaces to TEXT_WIDTH columns; lines begin with `first`, then with `rest`. Long words stay whole."""
-    lines, line = [], first
+    lines, line, taken = [], first, _columns(first)
     for position, word in enumerate(text.split()):
-        gap = " " if position and line != rest else ""
-        if gap and _columns(line) + 1 + _columns(word) > TEXT_WIDTH:
+        gap, columns = " " if position and line != rest else "", _columns(word)
+        if gap and taken + 1 + columns > TEXT_WIDTH:
             lines.append(line)
-            line, gap = rest, ""
+            line, taken, gap = rest, _columns(rest), ""
         line += gap + word
+        taken += len(gap) + columns
     return "\n".join([*lines, line])
 
 
 def _columns(text: str) -> int:
-    return sum(2 if unicodedata.east_asian_width(character) in "WF" else 1 for character in text)
+    if text.isascii():
+        return len(text)
+    return len(text) + sum(unicodedata.east_asian_width(character) in "WF" for character in text)
 
 
 def _tidy(text: str) -> str:
