@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from newsletter.cli import say
+from newsletter.cli import checking, say
 from newsletter.cli.issues import AsJson
 from newsletter.errors import NotFound, SettingsError
 
@@ -21,6 +21,7 @@ group = typer.Typer(no_args_is_help=True, help="The summaries of papers: what th
 
 def register(app: typer.Typer) -> None:
     """Add the commands to the application."""
+    group.command("check")(checking.check)
     app.add_typer(group, name="summaries", rich_help_panel="Issues and mails")
 
 
