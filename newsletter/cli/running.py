@@ -87,6 +87,7 @@ def web(
         admin=wiring.admin_rules_of(settings),
         currency=settings.summaries.currency,
         operator=settings.operator_email,
+        rewrite=wiring.rewriter_of(settings),
     )
     # uvicorn's own access log would write tokens down.
     uvicorn.run(
