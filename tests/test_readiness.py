@@ -7,7 +7,7 @@ from sqlalchemy import update
 from newsletter import alarms, issues, watch
 from newsletter.errors import Conflict, NotFound
 from newsletter.lifecycle import IssueStatus
-from newsletter.models import Issue, IssueEdit, IssuePaper, Newsletter, Review
+from newsletter.models import Cadence, Issue, IssueEdit, IssuePaper, Newsletter, Review
 
 HOUR = timedelta(hours=1)
 DEADLINE = NOW + 6 * HOUR
@@ -134,7 +134,7 @@ def test_assembling_a_draft_under_review_again_changes_nothing(sessions, make, h
 def test_an_empty_issue_waits_for_nobody(sessions, make):
     newsletter = make.newsletter(review=Review.THEN_HOLD)
     with sessions.begin() as session:
-        issues.assemble(session, newsletter, "daily", DAY, now=NOW)
+        issues.assemble(session, newsletter, Cadence.DAILY, DAY, now=NOW)
 
     assert [issue.review_until for issue in make.all(Issue)] == [None]
     assert _due(sessions) == []

@@ -13,11 +13,13 @@ from newsletter.issues.periods import (
     wanted_from,
 )
 from newsletter.issues.publishing import cancel, finish, is_catch_up, publish, publish_late
+from newsletter.issues.quiet import Quiet, quiet_days
 from newsletter.issues.readiness import approve, drafts_due, remind, waiting_for_approval, waits_for_approval
 from newsletter.issues.records import archive, export, find, page, waiting
 
 __all__ = [
     "Candidate",
+    "Quiet",
     "Standing",
     "approve",
     "archive",
@@ -37,6 +39,7 @@ __all__ = [
     "period_of",
     "publish",
     "publish_late",
+    "quiet_days",
     "remind",
     "select_papers",
     "standings_of",

@@ -36,10 +36,12 @@ class _Archive:
         with self._services.sessions.read() as session, _not_found():
             newsletter = newsletters.find(session, slug)
             found = issues.archive(session, newsletter, before=before, limit=PAGE_SIZE + 1)
+            quiet = [] if before else issues.quiet_days(session, newsletter, now=self._services.clock())
         shown = found[:PAGE_SIZE]
         context = {
             "newsletter": newsletter,
             "entries": shown,
+            "quiet": quiet,
             "older_than": shown[-1].name if len(found) > PAGE_SIZE else "",
             "newest": not before,
         }
