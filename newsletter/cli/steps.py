@@ -128,7 +128,21 @@ def collect(work: Work, day: date) -> set[str]:
             typer.secho(f"  passed over: {problem}", fg=typer.colors.YELLOW, err=True)
     if len(failed) == len(names):
         raise SourceUnavailable(f"No source could be read for {day}.", hint="Nothing is lost: run it again later.")
+    _enrich(work)
     return failed
+
+
+def _enrich(work: Work) -> None:
+    """Ask arXiv for what the lists left out, as far as it answers: no digest waits for it."""
+    more = work.settings.sources.enrich
+    while more:
+        with _busy("Asking arXiv for what lists leave out"):
+            done = pipeline.enrich(work.sessions, wiring.look_up_of(work.settings), now=utcnow())
+        more = done.more and not done.error
+        if done.error:
+            typer.secho(f"arXiv was not asked for {done.asked} papers: {done.error}", fg=typer.colors.YELLOW, err=True)
+        elif done.asked:
+            typer.echo(f"arXiv told of {done.found} of {done.asked} papers what lists left out.")
 
 
 def _readable(work: Work, failed: set[str]) -> Work:
