@@ -158,7 +158,7 @@ def _card(about: Told) -> dict[str, Any]:
         "bullets": list(summary.bullets) if summary else [],
         "origin": summary.origin.value if summary else "",
         "model": summary.model if summary else "",
-        "checked": bool(summary and summary.checks),
+        "checked": bool(summary and summary.checks.get("passed")),
         "summary_language": summary.written_in if summary and summary.written_in != about.newsletter.language else "",
     }
 

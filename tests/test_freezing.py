@@ -7,7 +7,7 @@ from factories import LINKS, NOW
 from newsletter import issues
 from newsletter.errors import NotFound
 from newsletter.lifecycle import IssueStatus
-from newsletter.models import IssuePaper, IssuePiece, Newsletter, Paper, SummaryOrigin
+from newsletter.models import Issue, IssuePaper, IssuePiece, Newsletter, Paper, SummaryOrigin
 
 LATER = NOW + timedelta(hours=1)
 
@@ -121,3 +121,25 @@ def test_a_newsletters_change_after_freezing_does_not_touch_the_issue(sessions, 
         session.get(Newsletter, draft.newsletter_id).postal_address = "2 New Road"
 
     assert "1 Example Road" in "".join(row.content for row in make.all(IssuePiece))
+
+
+def test_an_issue_says_how_each_summary_was_made_and_where_to_say_what_is_wrong(sessions, make):
+    make.papers(1, 2, links={"pdf": "https://arxiv.org/pdf/1"})
+    first, second = make.all(Paper)
+    made = {"origin": SummaryOrigin.MODEL, "model": "small"}
+    make.summary(first.id, "Ours.", checks={"passed": True}, **made)
+    make.summary(second.id, "Theirs.", **made)
+    issue = make.issue(make.newsletter(slug="papers"), IssueStatus.DRAFT)
+    with sessions.begin() as session:
+        session.get_one(Issue, issue.id).note = "Read the first."
+
+    _freeze(sessions, issue)
+
+    text = {piece.name: piece.content for piece in make.all(IssuePiece, part="text")}
+    assert "Read the first." in text["head"]
+    assert "Summarised by small, a language model; machine-checked" in text[f"card:{first.id}"]
+    assert "Summarised by small, a language model\n" in text[f"card:{second.id}"]
+    for paper in (first, second):
+        assert f"https://news.example.com/w/papers/2024-03-14/{paper.id}\n" in text[f"card:{paper.id}"]
+        assert "PDF: https://arxiv.org/pdf/1" in text[f"card:{paper.id}"]
+    assert "Read the first." in make.all(IssuePiece, part="page")[0].content

@@ -23,7 +23,7 @@ WORDS = Words(Matter.FACT, "It says 2, not 3.", "ari@example.org", "192.0.2.7")
 @pytest.fixture
 def issue(make):
     make.papers(1, 2)
-    made = {"origin": SummaryOrigin.MODEL, "model": "small", "prompt_version": "en-3", "checks": {"numbers": "ok"}}
+    made = {"origin": SummaryOrigin.MODEL, "model": "small", "prompt_version": "en-3", "checks": {"passed": True}}
     make.summary(make.all(Paper)[0].id, "It wins by 3 points.", **made)
     return make.issue(make.newsletter(slug="daily"), IssueStatus.PUBLISHED)
 

@@ -92,7 +92,7 @@ def card_of(paper: Paper, summary: Summary | None, language: str) -> PaperCard:
         origin=summary.origin.value if summary else "",
         ways=ways_of(paper.links, paper.url),
         model=summary.model if summary else "",
-        checked=bool(summary and summary.checks),
+        checked=bool(summary and summary.checks.get("passed")),
         summary_language=summary.written_in if summary and summary.written_in != language else "",
     )
 
