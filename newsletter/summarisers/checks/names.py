@@ -55,7 +55,7 @@ def stranger(source: str, summary: str) -> Reason | None:
     alike = likeness(source, summary)
     own, named = own_names(source), _names(summary)
     if alike < STRANGE or (alike < DOUBTFUL and not _mentions(source, summary, own)):
-        foreign = sorted(name for name in named if name not in source.lower())
+        foreign = _as_written(summary, {name for name in named if name not in source.lower()})
         if alike < UNLIKE or len(foreign) >= _FOREIGN_NAMES:
             return _reason(own, topics(summary).keys() - about.keys(), foreign)
     return None
@@ -66,6 +66,11 @@ def _reason(own: frozenset[str], other_topics: set[str], foreign: list[str]) -> 
     missing = f" none of its names ({', '.join(sorted(own)[:4])}) is in it, and" if own else ""
     told = f" such as {', '.join(words)}" if words else ""
     return Reason("about", words, f"The summary seems to be about another paper:{missing} it speaks of other things{told}.")
+
+
+def _as_written(summary: str, names: set[str]) -> list[str]:
+    """Return names in their order and spelling; parts of longer ones are left out."""
+    return list(dict.fromkeys(word for word in _WORD.findall(summary) if re.sub(r"(?<=[A-Z0-9])s$", "", word).lower() in names))
 
 
 def likeness(source: str, summary: str) -> float:
@@ -93,7 +98,7 @@ def _names(text: str) -> set[str]:
 
 def _is_name(word: str) -> bool:
     """Tell `MiniCPM-V`, `IOI`, `o3` from words: capitals inside, or digits with letters."""
-    if len(word) < len("o3") or _TITLE_CASE.fullmatch(word):
+    if len(word) < len("o3") or word.isdigit() or _TITLE_CASE.fullmatch(word):
         return False
     return any(map(str.isupper, word[1:])) or any(map(str.isdigit, word))
 

@@ -97,7 +97,7 @@ def _read(prose: str, found: re.Match[str]) -> Quantity:
     number = Fraction(found[0].replace(",", ""))
     value, scale, end = _scaled(prose, number, end)
     unit, letters, end = _unit(prose, value, end)
-    named = scale == 1 and not unit and (letters or _is_named(prose, start, end, found[0]))
+    named = scale == 1 and (letters or (unit in {"", "year"} and _is_named(prose, start, end, found[0])))
     noun = _NOUN.search(prose, end, end + _NOUN_WITHIN)
     return Quantity((value,), prose[start:end], (start, end), unit, scale, named, (noun and noun.lastgroup) or "")
 
