@@ -17,8 +17,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from itertools import accumulate
 from typing import Any
 
+from newsletter.summarisers.checks.glossary import topics
 from newsletter.summarisers.model import Audit, Endpoint, LanguageModel
 from newsletter.text import sentences
 
@@ -105,41 +107,76 @@ def honest(title: str, abstract: str, language: str) -> list[str]:
     """Return three bullets that say nothing but what the paper says."""
     if language == "ko":
         return _korean(title, abstract)
-    found = [each for each in sentences(abstract) if len(each) >= 20]
+    plain = re.sub(r"\*\*|\\\\[A-Za-z]+|[${}]", "", abstract)
+    found = [each for each in sentences(plain) if len(each) >= 20]
     return [*found, *found[:1] * 3][:3] if found else [f"It is about {title}."] * 3
 
 
+_THEMES = (
+    "Robots drop cups that they grasp. {0} lets a robot arm feel how heavy a cup is. It holds {1}% of all cups.",
+    "Speech of old recordings is noisy. {0} removes the noise of wax cylinders by diffusion. Listeners prefer {1}% of them.",
+    "Proteins fold in costly ways. {0} predicts how small molecules bind. It is right in {1}% of all cases.",
+    "Maps of harbours are outdated when printed. {0} reads satellite images of ships and piers. It finds {1}% of the piers.",
+    "Students give up on long proofs in algebra. {0} is a tutor that asks them for the next step. Of all students {1}% finish.",
+    "Medical reports mention diseases nobody has. {0} marks what a doctor denied. It notices {1}% of the denials.",
+    "Music for films is composed in great haste. {0} writes a melody that follows the rhythm of cuts. It hits {1}% of them.",
+    "Traffic lights waste the time of cyclists. {0} learns from vehicles by reinforcement. Waiting fell by {1}% in a town.",
+)
+_LASTLY = " All that belongs to {0} is public; whoever wants to repeat these experiments finds what they need beside the paper."
+    " All that belongs to {0} is public, and whoever wants to repeat these experiments finds what they need beside the paper."
+)
+
+
+def abstract(number: int) -> str:
+    """Return an abstract like no other's of the last eight numbers."""
+    return (_THEMES[number % len(_THEMES)] + _LASTLY).format(f"Shelf{number}", f"{number}1.5")
+
+
 _OPENINGS = (
-    "저자들은 {a}에서 지금까지 풀리지 않던 어려움을 자세히 살펴봅니다.",
-    "이 연구는 {a}의 한계가 어디에서 오는지 묻습니다.",
-    "{a}에 관한 기존 방법이 왜 부족한지를 이 논문은 먼저 설명합니다.",
-    "이 논문의 출발점은 {a}라는 과제입니다.",
+    "저자들은 {0} 문제를 다루며 남은 어려움을 살핍니다.",
+    "이 연구는 {0} 분야의 한계가 어디에서 오는지 묻습니다.",
+    "기존 방법이 {0} 앞에서 왜 부족한지를 먼저 설명합니다.",
+    "출발점은 {0}라는 오래된 과제입니다.",
 )
 _MIDDLES = (
-    "이를 풀기 위해 {b}를 활용하는 새로운 방법을 제안합니다.",
-    "저자들은 {b}를 바탕으로 다시 설계하고 그 까닭을 밝힙니다.",
-    "해결책으로 {b}를 도입하고 각 단계의 역할을 따로 분석합니다.",
-    "{b}를 중심에 둔 절차를 만들고 공개된 자료로 확인합니다.",
+    "이를 풀기 위해 {0}를 쓰는 방법을 내놓습니다.",
+    "{0}를 바탕으로 다시 설계하고 그 까닭을 밝힙니다.",
+    "해결책으로 {0}를 들여오고 역할을 따로 나누어 봅니다.",
+    "{0}를 중심에 둔 절차를 만들고 널리 확인합니다.",
 )
 _ENDINGS = (
-    "실험 결과, 제안한 방법이 기존 방식보다 나은 성능을 보였습니다{n}.",
-    "평가에서 꾸준한 개선이 확인되었습니다{n}.",
-    "여러 비교에서 이 접근이 더 안정적이었다고 보고합니다{n}.",
+    "결과를 보면 {0}에서 앞선 방식보다 나아졌습니다{1}.",
+    "{0}로 재었을 때 꾸준히 좋아졌습니다{1}.",
+    "여러 차례 견주어 {0}의 쓸모를 보였습니다{1}.",
+    "끝으로 {0}에 관한 교훈을 정리합니다{1}.",
 )
-_NAME = re.compile(r"\b(?=\w*[A-Z]\w*)[A-Za-z][\w-]{2,}\b")
+_NAME = re.compile(r"\b[A-Za-z][\w-]*[A-Z0-9][\w-]*\b")
 _NUMBER = re.compile(r"(?<![\w.,^{])\d+(?:\.\d+)?%(?!\w)")
+_LETTERS = 110  # of the paper's own words; with more the summary would not be Korean
 
 
 def _korean(title: str, abstract: str) -> list[str]:
     chance = zlib.crc32(title.encode())
-    names = list(dict.fromkeys(_NAME.findall(f"{title} {abstract}"))) or ["이 주제"]
+    parts = _in_three(_own_words(title, abstract))
     number = next(iter(_NUMBER.findall(abstract)), "")
-    said = f" (수치: {number})" if number else ""
     return [
-        _OPENINGS[chance % 4].format(a=" ".join(names[:2])),
-        _MIDDLES[chance // 4 % 4].format(b=" ".join(names[2:4] or names[:1])),
-        _ENDINGS[chance // 16 % 3].format(n=said),
+        _OPENINGS[chance % 4].format(parts[0]),
+        _MIDDLES[chance // 4 % 4].format(parts[1]),
+        _ENDINGS[chance // 16 % 4].format(parts[2], f" (수치: {number})" if number else ""),
     ]
+
+
+def _own_words(title: str, abstract: str) -> list[str]:
+    """Return the names of a paper and the words that say what it is about, as they stand."""
+    names = [word for word in _NAME.findall(f"{title} {abstract}") if len(word) < 25]
+    telling = [word for word in re.findall(r"[A-Za-z][A-Za-z-]{2,20}", f"{title} {abstract}") if topics(word)]
+    found = dict.fromkeys([*names[:3], *telling, *re.findall(r"[A-Za-z]{4,20}", title), *names])
+    lengths = accumulate(map(len, found))
+    return [word for word, length in zip(found, lengths, strict=True) if length <= _LETTERS] or ["arXiv"]
+
+
+def _in_three(words: Sequence[str]) -> list[str]:
+    return [" ".join(words[place::3]) or words[0] for place in range(3)]
 
 
 def completion(content: Any, *, finish: str = "stop", **message: Any) -> Said:

@@ -4,8 +4,7 @@ import os
 import pytest
 from cli_parts import installed_terminal, terminal
 from factories import Make
-from model_server import model_server
-from test_summaries_model import abstract
+from model_server import abstract, model_server
 
 from newsletter import db
 
@@ -34,7 +33,7 @@ def test_trying_a_paper_shows_what_the_model_makes_of_it_and_keeps_nothing(insta
         use(installed_terminal, server)
         said = installed_terminal.ok("summaries", "try", "2403.00001", "--language", "en")
 
-    assert "- We introduce Shelf1" in said
+    assert "- Shelf1 removes the noise" in said
     assert "made" in said
     assert "1 calls, 700 + 150 tokens, 0.0010 EUR" in said
     assert not any(day["calls"] for day in json.loads(installed_terminal.ok("summaries", "usage", "--json")))

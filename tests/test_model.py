@@ -48,7 +48,7 @@ CASES = [  # what the endpoint does, what becomes of the paper, calls, words of 
     (["truncated"], Fate.FAILED, 2, "JSON that breaks off"),
     (["nested"], Fate.FAILED, 2, "objects or lists instead of plain text"),
     (["control"], Fate.FAILED, 2, "control characters"),
-    (["prose"], Fate.FAILED, 2, "no list of bullets"),
+    (["prose"], Fate.FAILED, 2, "holds no bullets"),
     (["endless thought"], Fate.FAILED, 2, "thoughts that do not end"),
     (["length"], Fate.FAILED, 1, "cut off at its greatest length"),
     (["400"], Fate.FAILED, 3, "HTTP 400"),
@@ -111,7 +111,7 @@ def test_nobody_is_asked_about_a_source_that_says_nothing():
         written = ask(server, SummaryInput("An empty paper", ""))
 
     assert (written.fate, written.used.calls, len(server.asked)) == (Fate.SOURCE, 0, 0)
-    assert "characters" in written.reasons[0]
+    assert "too little to summarise" in written.reasons[0]
 
 
 def test_what_was_learned_of_an_endpoint_is_kept():

@@ -3,7 +3,7 @@ from datetime import date, timedelta
 
 import pytest
 from factories import DAY, LINKS, LONG_AGO, NOW, listing
-from model_server import model_of, model_server
+from model_server import abstract, model_of, model_server
 
 from newsletter import pipeline
 from newsletter.errors import NotFound, SourceUnavailable
@@ -179,7 +179,8 @@ def test_what_is_out_is_not_written_anew(sessions, make, newsletter):
 
 def test_a_draft_waits_for_the_model_but_not_for_ever(sessions, make, newsletter):
     draft = make.issue(newsletter, IssueStatus.DRAFT)
-    make.papers(1, 2, abstract=ABSTRACT)
+    for number in (1, 2):
+        make.papers(number, abstract=abstract(number))
     terms, patience = Terms(model="parrot-1"), timedelta(minutes=30)
 
     assert pipeline.drafts_due(sessions, Terms(), patience=patience, now=NOW) == [draft.id]

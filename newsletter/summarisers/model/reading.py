@@ -11,7 +11,7 @@ from typing import Any
 from newsletter import text
 from newsletter.errors import BadAnswer, ModelDeclined, ModelUnavailable
 
-MOST_BULLETS = 12
+FEWEST, MOST = 2, 6  # bullets; three are asked for
 _BUSY = {"408", "429", "500", "502", "503", "504", "529"}
 _MOST_TOKENS = 10_000_000  # of one answer; who counts more does not count
 _THOUGHT = re.compile(r"\A.*</think(?:ing)?>", re.DOTALL | re.IGNORECASE)
@@ -143,7 +143,7 @@ def read_bullets(content: str) -> tuple[str, ...]:
             raise BadAnswer("the answer is JSON that breaks off or is malformed", answer=content)
         found = _DASHED.findall(said)
     if not found:
-        raise BadAnswer("the answer holds no list of bullets", answer=content)
+        raise BadAnswer("the answer holds no bullets", answer=content)
     return _clean(found, content)
 
 
@@ -164,8 +164,8 @@ def _from_json(said: str) -> list[object] | None:
 
 
 def _clean(found: list[object], content: str) -> tuple[str, ...]:
-    if len(found) > MOST_BULLETS:
-        raise BadAnswer(f"the answer has {len(found)} bullets", answer=content)
+    if not FEWEST <= len(found) <= MOST:
+        raise BadAnswer(f"the answer has a list of {len(found)} instead of three bullets", answer=content)
     lines = [item for item in found if isinstance(item, str)]
     if len(lines) < len(found):
         raise BadAnswer("the answer holds bullets that are objects or lists instead of plain text", answer=content)
