@@ -109,6 +109,7 @@ class Guarded(httpx2.BaseTransport):
         self._reach = reach
         self._begin = begin
         self._direct = httpx2.HTTPTransport()
+        self._proxied: list[httpx2.HTTPTransport] = []
 
     def handle_request(self, request: httpx2.Request) -> httpx2.Response:
         """Send the request; raises what `Reach.addresses` does, and the library's errors."""
@@ -121,7 +122,8 @@ class Guarded(httpx2.BaseTransport):
             addresses = []  # behind a proxy there may be no names of the world
         self._begin(request.url)
         if proxy:
-            return httpx2.HTTPTransport(proxy=proxy).handle_request(request)
+            self._proxied.append(httpx2.HTTPTransport(proxy=proxy))
+            return self._proxied[-1].handle_request(request)
         return self._first_of(addresses[:_TRIED_ADDRESSES], request)
 
     def _first_of(self, addresses: list[str], request: httpx2.Request) -> httpx2.Response:
@@ -135,7 +137,8 @@ class Guarded(httpx2.BaseTransport):
 
     def close(self) -> None:
         """Close the connections."""
-        self._direct.close()
+        for transport in (self._direct, *self._proxied):
+            transport.close()
 
 
 def _aimed(request: httpx2.Request, address: str) -> httpx2.Request:
