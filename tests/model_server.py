@@ -123,8 +123,6 @@ _THEMES = (
     "Traffic lights waste the time of cyclists. {0} learns from vehicles by reinforcement. Waiting fell by {1}% in a town.",
 )
 _LASTLY = " All that belongs to {0} is public; whoever wants to repeat these experiments finds what they need beside the paper."
-    " All that belongs to {0} is public, and whoever wants to repeat these experiments finds what they need beside the paper."
-)
 
 
 def abstract(number: int) -> str:
