@@ -1,5 +1,6 @@
 import gzip
 import socket
+import struct
 import threading
 import time
 from contextlib import suppress
@@ -174,3 +175,32 @@ def test_a_site_that_is_not_there_is_unavailable():
         port = listener.getsockname()[1]
     with pytest.raises(SourceUnavailable, match="no answer"):
         fetch(f"http://127.0.0.1:{port}/", limits=QUICK)
+
+
+def test_headers_without_end_are_cut_off():
+    with site(Answer(headers=(("X-Long", "x" * 2_000_000),))) as served, pytest.raises(SourceUnavailable, match="no answer"):
+        fetch(served.url, limits=QUICK)
+
+
+def test_a_connection_that_is_reset_is_unavailable():
+    def reset(listener):
+        for _ in range(QUICK.attempts):
+            connection, _ = listener.accept()
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            connection.close()
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        server = threading.Thread(target=reset, args=(listener,))
+        server.start()
+        with pytest.raises(SourceUnavailable, match="no answer"):
+            fetch(f"http://127.0.0.1:{listener.getsockname()[1]}/", limits=QUICK)
+        server.join()
+
+
+def test_no_attempt_begins_after_the_time_for_all_of_them():
+    limits = Limits(connect=1, read=1, total=5, attempts=100, altogether=0.2, first_wait=0.02, longest_wait=0.02, jitter=0)
+    begun = time.monotonic()
+    with site(Answer(status=500)) as served, pytest.raises(SourceUnavailable, match="HTTP 500"):
+        fetch(served.url, limits=limits)
+
+    assert time.monotonic() - begun < 3
