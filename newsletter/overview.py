@@ -7,7 +7,7 @@ from datetime import date, datetime, timedelta
 from sqlalchemy import select
 from sqlmodel import Session, col
 
-from newsletter import alarms, issues, newsletters, pipeline, schedule, watch
+from newsletter import alarms, issues, newsletters, pipeline, readings, schedule, watch
 from newsletter.deliveries import control
 from newsletter.deliveries.control import Lined
 from newsletter.lifecycle import DeliveryStatus, IssueStatus
@@ -118,7 +118,7 @@ def look(session: Session, *, now: datetime) -> Overview:
         for cadence in row.cadences
     ]
     wanted_since = _sources(rows)
-    readings = [_reading(session, name) for name in sorted(wanted_since)]
+    read = [_reading(session, name) for name in sorted(wanted_since)]
     raised = alarms.open_alarms(session)
     told = {alarm.cause.partition(":")[0] for alarm in raised}  # by an alarm, and not once more
     needs = [
@@ -128,7 +128,7 @@ def look(session: Session, *, now: datetime) -> Overview:
         *([] if "held" in told else _of_held(held)),
         *(need for row in rows for need in _of_issues(session, row, now)),
         *(need for row in publications for need in _of_publication(row, told, now)),
-        *(need for row in readings for need in _of_reading(row, wanted_since[row.source], now)),
+        *(need for row in read for need in _of_reading(row, wanted_since[row.source], now)),
     ]
     return Overview(
         at=now,
@@ -139,7 +139,7 @@ def look(session: Session, *, now: datetime) -> Overview:
         others=ended.get(None, Ended()),
         queue=tuple(queue),
         held=held,
-        readings=tuple(readings),
+        readings=tuple(read),
         alarms=tuple(_raised(session, row) for row in raised),
         pauses=tuple(stopped(session, now=now)),
     )
@@ -212,11 +212,13 @@ def _of_alarm(session: Session, alarm: Alarm) -> Need:
     """Return what an alarm is about with the command to begin with."""
     kind, _, about = alarm.cause.partition(":")
     number = about.rpartition(":")[2]
-    if kind == "source":
-        return Need(alarm.subject, f"newsletter collect {number}")
+    if kind in {"source", "silent"}:
+        days = readings.failing_days(session, about, now=alarm.raised_at)
+        return Need(alarm.subject, f"newsletter collect {days[0] if days else alarm.opened_at.date()}")
     if about.startswith("issue:"):
         name = _name_of(session, number)
-        return Need(f"{name}: {alarm.subject}", f"newsletter issues {'resume' if kind == 'pause' else 'show'} {name}")
+        verb = {"pause": "resume", "review": "approve", "unapproved": "approve"}.get(kind, "show")
+        return Need(f"{name}: {alarm.subject}", f"newsletter issues {verb} {name}")
     if kind == "bounces":
         return Need(alarm.subject, f"newsletter bounces {'apply' if about == 'held' else 'list'}")
     commands = {"pause": "pauses", "queue": "send", "held": "deliveries list --status held", "log-in": "admin list"}
@@ -281,7 +283,7 @@ def _of_issues(session: Session, newsletter: Newsletter, now: datetime) -> list[
 
 def _of_publication(row: Publication, told: Collection[str], now: datetime) -> list[Need]:
     needs = []
-    made = row.status in {IssueStatus.DRAFT, IssueStatus.READY} and "late" not in told
+    made = row.status in {IssueStatus.DRAFT, IssueStatus.READY} and not {"late", "review", "unapproved"} & set(told)
     if made and row.status_since is not None and now - row.status_since > STAGE_WITHIN:
         since = f"{row.status_since:%Y-%m-%d %H:%M} UTC"
         what = f"{row.newsletter} {row.issue} is {row.status} since {since}."

@@ -63,7 +63,8 @@ def test_a_clock_that_never_ticked_or_stands_still_needs_somebody(sessions, make
 @pytest.mark.parametrize(
     ("key", "command"),
     [
-        ("source:documents:/srv/daily:2024-03-14", "newsletter collect 2024-03-14"),
+        ("source:documents:/srv/daily", "newsletter collect 2024-03-15"),
+        ("silent:huggingface", "newsletter collect 2024-03-15"),
         ("held:mails", "newsletter deliveries list --status held"),
         ("queue:stuck", "newsletter send"),
         ("pause:relay:mail.example.com:587", "newsletter pauses"),
@@ -76,7 +77,7 @@ def test_each_alarm_comes_with_the_command_to_begin_with(sessions, newsletter, k
     assert _look(sessions).needs == (Need("Trouble", command),)
 
 
-@pytest.mark.parametrize(("key", "verb"), [("late:issue", "show"), ("pause:issue", "resume")])
+@pytest.mark.parametrize(("key", "verb"), [("late:issue", "show"), ("pause:issue", "resume"), ("review:issue", "approve")])
 def test_an_alarm_about_an_issue_names_it_as_commands_do(sessions, make, newsletter, key, verb):
     issue = make.issue(newsletter)
     _raise(sessions, f"{key}:{issue.id}", "Trouble")
