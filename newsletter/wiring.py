@@ -1,9 +1,10 @@
 """From settings to parts: the one place where what is configured becomes what runs."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
+from threading import Lock
 from typing import TYPE_CHECKING
 
 import structlog
@@ -11,7 +12,7 @@ import structlog
 from newsletter import db
 from newsletter.config import Settings, Signing, SmtpSettings
 from newsletter.db import Sessions
-from newsletter.errors import BrokerError
+from newsletter.errors import BrokerError, SettingsError
 from newsletter.tokens import Keyring, Links
 
 if TYPE_CHECKING:  # imported where they are made: commands that need none of them start quickly
@@ -28,8 +29,9 @@ if TYPE_CHECKING:  # imported where they are made: commands that need none of th
     from newsletter.sources.registry import Sites
     from newsletter.subscribers import Address, Policy
     from newsletter.summaries import Terms
-    from newsletter.summarisers import Summariser
-    from newsletter.summarisers.model import LanguageModel
+    from newsletter.summarisers import Summariser, SummaryInput
+    from newsletter.summarisers.checks import Reason
+    from newsletter.summarisers.model import Audit, LanguageModel
     from newsletter.throttle import Throttle
 
 log = structlog.get_logger()
@@ -281,7 +283,26 @@ def model_of(settings: Settings) -> "LanguageModel | None":
         return None
     from newsletter.summarisers.model import Endpoint, LanguageModel
 
-    return LanguageModel(Endpoint(given.url, given.model, given.key.get_secret_value(), given.seconds))
+    endpoint = Endpoint(given.url, given.model, given.key.get_secret_value(), given.seconds)
+    if not given.audit:
+        return LanguageModel(endpoint)
+    try:
+        return LanguageModel(endpoint, _audit())
+    except SettingsError as trouble:  # told where summaries are written, as an alarm
+        return LanguageModel(endpoint, trouble=trouble)
+
+
+def _audit() -> "Audit":
+    """Return the comparison of meanings, one at a time: its engine is no friend of threads."""
+    from newsletter.summarisers import audit
+
+    loaded, lock = audit.load(), Lock()
+
+    def reason(paper: "SummaryInput", bullets: Sequence[str]) -> "Reason | None":
+        with lock:
+            return loaded.reason(paper, bullets)
+
+    return reason
 
 
 def summary_terms_of(settings: Settings) -> "Terms":

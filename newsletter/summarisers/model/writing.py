@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from newsletter.errors import BadAnswer, ModelDeclined, ModelMisconfigured, ModelUnavailable, SummaryError
+from newsletter.errors import BadAnswer, ModelDeclined, ModelMisconfigured, ModelUnavailable, SettingsError, SummaryError
 from newsletter.summarisers import SummaryInput, checks
 from newsletter.summarisers.checks import Reason
 from newsletter.summarisers.model.endpoint import MOST_TOKENS, Endpoint, Meter
@@ -46,6 +46,7 @@ class LanguageModel:
 
     endpoint: Endpoint
     audit: Audit | None = field(default=None, repr=False)
+    trouble: SettingsError | None = None  # why nothing may be written as things are set up
 
     @property
     def name(self) -> str:
@@ -66,6 +67,8 @@ class LanguageModel:
         """Return a summary that passed the checks, or why there is none; never raises for what an endpoint does."""
         if fault := checks.source_fault(paper):
             return Written(Fate.SOURCE, reasons=(fault.sentence,), rules=(fault.rule,))
+        if self.trouble:
+            return Written(Fate.MISCONFIGURED, reasons=(str(self.trouble),), hint=self.trouble.hint)
         meter = Meter()
         prompt = prompt_of(language)
         task = _Task(self, sent(paper), prompt, language, others, meter, seed, time.monotonic() + self.longest)
