@@ -20,6 +20,7 @@ from newsletter.models import (
     IssuePaper,
     Newsletter,
     Paper,
+    Review,
     Subscription,
     Summary,
     SummaryAttempt,
@@ -192,6 +193,7 @@ def listing(session: Session, newsletter: Newsletter, *, limit: int = LISTED) ->
 def _listed(session: Session, newsletter: Newsletter, issue: Issue) -> Listed:
     kept = (col(IssuePaper.issue_id) == issue.id, ~col(IssuePaper.dropped))
     counts = deliveries.counts(session, issue.id)
+    awaited = issue.approved_at is None and newsletter.review is not Review.AUTOMATIC
     return Listed(
         newsletter=newsletter.slug,
         title=newsletter.title,
@@ -200,7 +202,7 @@ def _listed(session: Session, newsletter: Newsletter, issue: Issue) -> Listed:
         status=issue.status.value,
         reason=issue.reason,
         papers=session.scalar(select(func.count()).select_from(IssuePaper).where(*kept)) or 0,
-        review_until=issue.review_until if issue.approved_at is None else None,
+        review_until=issue.review_until if awaited else None,
         approved_by=issue.approved_by,
         held_at=issue.held_at,
         sent=counts.get(DeliveryStatus.SENT, 0),

@@ -102,13 +102,16 @@ class _Edited:
         return what
 
     def _test(self, request: Request, slug: str, name: str, sent: Form) -> Response:
-        """Queue the issue for one address; raises BadInput for what is none, Conflict for a suppressed one."""
+        """Queue the issue for one address, if it is one that is mailed at all."""
         address = self._services.sign_up.address(first(sent, "email")[:KEPT])
         if address is None:
             return self._back(request, slug, name, "address")
         with self._services.sessions.begin() as session:
             issue, policy = desk.named(session, slug, name), self._services.policy
-            control.send_test(session, issue, address, policy, now=self._services.clock())
+            try:
+                control.send_test(session, issue, address, policy, now=self._services.clock())
+            except Conflict:
+                return self._back(request, slug, name, "address")
         return self._services.then_wake(self._back(request, slug, name, "tested"))
 
     def _back(self, request: Request, slug: str, name: str, said: str = "", *, anchor: str = "") -> Response:
