@@ -13,7 +13,7 @@ from newsletter.mail.compose import Prepared, Selection
 from newsletter.mail.matching import PaperFacts
 from newsletter.mail.render import Piece, Rendered
 from newsletter.mail.selecting import Wish
-from newsletter.models import Issue, IssuePaper, IssuePiece, Newsletter, Paper, Summary
+from newsletter.models import Cadence, Issue, IssuePaper, IssuePiece, Newsletter, Paper, Summary
 
 _KEPT = 4096  # selections of readers whose wishes differ, of some hundred bytes each
 
@@ -31,7 +31,9 @@ class FrozenIssue:
 def load_issue(session: Session, issue: Issue) -> FrozenIssue:
     """Return a frozen issue's pieces, compiled, and what its papers are chosen by."""
     rendered, newsletter = load_rendered(session, issue), session.get_one(Newsletter, issue.newsletter_id)
-    facts = selecting.facts_of(paper_facts(session, issue.id), rendered.html, newsletter.language)
+    days = (issue.last_day - issue.first_day).days + 1
+    most = newsletter.weekly_papers if issue.cadence is Cadence.WEEKLY else newsletter.max_papers * days
+    facts = selecting.facts_of(paper_facts(session, issue.id), rendered.html, newsletter.language, most_cards=most)
     return FrozenIssue(
         subject=issue.subject,
         name=schedule.name_of(issue.cadence, issue.first_day),

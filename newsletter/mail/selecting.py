@@ -53,13 +53,16 @@ class IssueFacts:
     cards: dict[int, int]  # by paper
     lines: dict[int, int]  # by paper
     others: dict[str, int] = field(default_factory=dict)  # by name
+    most_cards: int | None = None  # in a mail; further papers are one line each
 
     def size(self, *names: str) -> int:
         """Return the bytes of pieces; one that the issue was frozen without takes none."""
         return sum(self.others.get(name, 0) for name in names)
 
 
-def facts_of(papers: Sequence[PaperFacts], pieces: Sequence[Piece], language: str) -> IssueFacts:
+def facts_of(
+    papers: Sequence[PaperFacts], pieces: Sequence[Piece], language: str, *, most_cards: int | None = None
+) -> IssueFacts:
     """Return an issue's facts; of a paper of which nothing is known there is no more than its card."""
     known = {paper.id: paper for paper in papers}
     sizes = {piece.name: _bytes_of(piece) for piece in pieces}
@@ -68,7 +71,8 @@ def facts_of(papers: Sequence[PaperFacts], pieces: Sequence[Piece], language: st
         for form in ("card:", "line:")
     )
     index = Index([known.get(number) or PaperFacts(number) for number in cards])
-    return IssueFacts(index, language, cards, lines, {name: size for name, size in sizes.items() if ":" not in name})
+    others = {name: size for name, size in sizes.items() if ":" not in name}
+    return IssueFacts(index, language, cards, lines, others, most_cards)
 
 
 def _bytes_of(piece: Piece) -> int:
@@ -211,7 +215,7 @@ def _fit(issue: IssueFacts, papers: Sequence[int], why: str = "", *, most_cards:
     """Return the papers as cards while there is room, then as lines; those that even so have none are counted."""
     room = HTML_BUDGET - issue.size(HEAD, FOOT) - (issue.size(WHY) + len(html.escape(why).encode()) if why else 0)
     cards = [0, *accumulate(issue.cards[paper] for paper in papers)]
-    most = len(papers) if most_cards is None else most_cards
+    most = min(most for most in (len(papers), most_cards, issue.most_cards) if most is not None)
     if most == len(papers) and cards[-1] <= room:
         return Selection(tuple(papers), why=why)
     lines = [0, *accumulate(issue.lines.get(paper, 0) for paper in papers)]
