@@ -13,6 +13,7 @@ import structlog
 from celery.signals import worker_ready
 
 from newsletter import admins, bounces, deliveries, inbox, issues, pipeline, subscribers, summaries, watch, wiring
+from newsletter.admins import guesses
 from newsletter.config import UnknownPolicy
 from newsletter.db import Sessions
 from newsletter.deliveries import Brakes, Journal, Mailer
@@ -118,7 +119,8 @@ def summarise_due() -> None:
 def summarise(language: str, paper_ids: list[int]) -> None:
     """Have the missing summaries in a language written for about a minute, quote where that fails; again while there is more."""
     written = _write(language, paper_ids)
-    filled = summaries.fill(_sessions(), paper_ids, language, wiring.summarisers_of(settings), now=utcnow())
+    terms, summarisers = wiring.summary_terms_of(settings), wiring.summarisers_of(settings)
+    filled = pipeline.quote(_sessions(), paper_ids, language, terms, summarisers, now=utcnow())
     outcome = {"written": written.made, "refused": written.refused, "left": written.left, "stopped": written.stopped}
     log.info("summarised", language=language, made=filled.made, failed=len(filled.failed), **outcome)
     if (written.made or written.failed) and not is_stopping():
@@ -264,7 +266,7 @@ def purge() -> None:
         log.info("inbox_purged", **vars(inbox.purge(session, now=utcnow())))
     with _sessions().begin() as session:
         admins.purge(session, wiring.admin_rules_of(settings), now=utcnow())
-        admins.guesses.purge(session, wiring.policy_of(settings).secret, now=utcnow())
+        guesses.purge(session, wiring.policy_of(settings).secret, now=utcnow())
 
 
 @contextmanager
