@@ -35,6 +35,12 @@ def test_who_wishes_for_nothing_gets_everything_and_no_reason():
     assert (chosen().cards, chosen().lines, chosen().why, chosen().more) == ((1, 2, 3, 4), (), "", 0)
 
 
+def test_what_is_more_than_a_mail_tells_in_full_is_one_line_each():
+    selection = select(replace(issue(*PAPERS), most_cards=3), EVERYTHING)
+
+    assert (selection.cards, selection.lines, selection.more) == ((1, 2, 3), (4,), 0)
+
+
 def test_any_wish_that_is_met_brings_a_paper_and_they_come_by_votes():
     selection = chosen(topics=("cs.CL",), keywords=("robots",))
 
