@@ -129,11 +129,22 @@ def summarise(sessions: Sessions, issue_id: int, summarisers: Sequence[Summarise
     return summaries.fill(sessions, ids, language, summarisers, now=now)
 
 
+def quote(  # noqa: PLR0913 -- as `summaries.fill`
+    sessions: Sessions, paper_ids: Sequence[int], language: str, terms: Terms, summarisers: Sequence[Summariser], *, now: datetime
+) -> Filled:
+    """Fill the gaps among papers' summaries, but for those that the language model may still write."""
+    with sessions.read() as session:
+        hopeful = summaries.unsettled(session, paper_ids, language, terms, now=now)
+    return summaries.fill(
+        sessions, [paper_id for paper_id in paper_ids if paper_id not in hopeful], language, summarisers, now=now
+    )
+
+
 def _told(sessions: Sessions, issue_id: int) -> tuple[str, list[int]]:
     """Return an issue's language and papers."""
     with sessions.read() as session:
         newsletter = session.get_one(Newsletter, session.get_one(Issue, issue_id).newsletter_id)
-        placed = select(col(IssuePaper.paper_id)).where(col(IssuePaper.issue_id) == issue_id)
+        placed = select(col(IssuePaper.paper_id)).where(col(IssuePaper.issue_id) == issue_id, ~col(IssuePaper.dropped))
         return newsletter.language, list(session.scalars(placed.order_by(col(IssuePaper.position))))
 
 
