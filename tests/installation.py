@@ -61,9 +61,12 @@ class Installation:
         """The settings as the processes read them."""
         env = self.environment
         given = {name.removeprefix("NEWSLETTER_").lower(): value for name, value in env.items() if name.startswith("NEWSLETTER_")}
-        smtp = {name.removeprefix("smtp__"): given.pop(name) for name in list(given) if name.startswith("smtp__")}
+        parts: dict[str, dict[str, str]] = {}
+        for name in [name for name in given if "__" in name]:
+            whole, _, part = name.partition("__")
+            parts.setdefault(whole, {})[part] = given.pop(name)
         urls = {name.lower(): env[name] for name in ("DATABASE_URL", "REDIS_URL") if name in env}
-        return Settings(**{name: value for name, value in given.items() if name != "config"}, **urls, smtp=smtp)
+        return Settings(**{name: value for name, value in given.items() if name != "config"}, **urls, **parts)
 
     def command(self, *words: object) -> subprocess.CompletedProcess[str]:
         """Run one of our commands to its end."""
