@@ -7,11 +7,22 @@ from hypothesis import strategies as st
 
 from newsletter import issues
 from newsletter.errors import BadInput, Conflict, NotFound, Stale
-from newsletter.issues import editing, freezing
+from newsletter.issues import control, desk, editing, freezing, previewing
 from newsletter.issues.editing import BULLETS, NOTE_LIMIT, Hand, Place
 from newsletter.lifecycle import IssueStatus
 from newsletter.mail.render import render
-from newsletter.models import Issue, IssueEdit, IssuePaper, IssuePiece, Newsletter, Paper, Summary, SummaryOrigin
+from newsletter.models import (
+    AttemptStatus,
+    Issue,
+    IssueEdit,
+    IssuePaper,
+    IssuePiece,
+    Newsletter,
+    Paper,
+    Summary,
+    SummaryAttempt,
+    SummaryOrigin,
+)
 
 LATER = NOW + timedelta(minutes=5)
 
@@ -309,6 +320,64 @@ def test_who_has_not_seen_the_last_change_is_refused(sessions, make, draft, edit
     with pytest.raises(Stale, match="changed"):
         edit(editing.drop, 2, seen=seen)
     assert _order(make) == [2, 3, 4]
+
+
+def test_the_desk_shows_each_paper_with_its_words_and_what_else_there_is(sessions, make, draft, edit):
+    model = make.summary(1, "A model says so.", origin=SummaryOrigin.MODEL, model="small")
+    extract = make.summary(1, "We train small models.", origin=SummaryOrigin.EXTRACT)
+    tried = {"paper_id": 2, "language": "en", "model": "small", "prompt_version": "1", "began_at": NOW}
+    make.add(SummaryAttempt(**tried, status=AttemptStatus.FAILED, reasons=["It gave no answer."], ended_at=NOW))
+    edit(editing.edit_bullets, 1, "It is so.")
+    edit(editing.ask_again, 2)
+    edit(editing.drop, 3)
+    make.reader("bora", make.all(Newsletter)[0])
+
+    with sessions.read() as session:
+        shown = desk.desk(session, desk.named(session, make.all(Newsletter)[0].slug, DAY.isoformat()), now=LATER)
+        later = desk.desk(session, draft, now=LATER + desk.ASKED_FOR)
+
+    one, two, three, four = shown.rows
+    assert (one.told.bullets, one.told.editor, [told.id for told in one.others]) == (
+        ("It is so.",),
+        "ari",
+        [model.id, extract.id],
+    )
+    assert (two.told, two.last_try.reasons, two.asked_at) == (None, ("It gave no answer.",), LATER)
+    assert ([row.rank for row in shown.rows], three.dropped, four.told) == ([1, 2, 0, 3], True, None)
+    assert (shown.kept, shown.readers, [change.action for change in shown.changes]) == (3, 1, ["drop", "regenerate", "edit"])
+    assert shown.changes[-1].paper == one.title
+    assert later.rows[1].asked_at is None  # no worker came
+
+
+def test_the_list_of_issues_counts_what_readers_get(sessions, make, draft, edit):
+    edit(editing.drop, 3)
+
+    with sessions.read() as session:
+        (row,) = desk.listing(session, session.get(Newsletter, draft.newsletter_id))
+        view = control.show(session, session.get(Issue, draft.id), now=LATER)
+
+    assert (row.name, row.status, row.papers, row.mails, row.review_until) == (DAY.isoformat(), "draft", 3, 0, None)
+    assert [paper.dropped for paper in view.papers] == [False, False, True, False]
+    assert [change.action for change in view.edits] == ["drop"]
+
+
+def test_a_preview_is_the_mail_that_comes(sessions, draft, edit):
+    edit(editing.note, "A good day.")
+    edit(editing.move, 4, 1)
+    before = previewing.preview(sessions, draft.id, LINKS)
+
+    issues.freeze(sessions, draft.id, LINKS, now=LATER)
+
+    assert previewing.preview(sessions, draft.id, LINKS) == before
+    assert before.text.index("A good day.") < before.text.index("1. Paper 4 on") < before.text.index("2. Paper 1 on")
+    assert "\x01" not in before.text + before.html
+
+
+@pytest.mark.parametrize("name", ["2020-01-01", "soon", ""])
+def test_an_issue_that_is_none_is_not_found(sessions, make, draft, name):
+    slug = make.all(Newsletter, id=draft.newsletter_id)[0].slug
+    with sessions.read() as session, pytest.raises(NotFound):
+        desk.named(session, slug, name)
 
 
 def test_what_is_not_there_is_said(sessions, edit):
