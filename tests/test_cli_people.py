@@ -15,6 +15,7 @@ SUBSCRIPTION = {
     "topics",
     "keywords",
     "max_papers",
+    "match_first",
     "paused_until",
     "confirmed_at",
     "unsubscribed_at",

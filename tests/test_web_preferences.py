@@ -6,10 +6,10 @@ from factories import DAY, LINKS
 from fixtures_servers import KINDS
 from web_parts import ARI, Site
 
-from newsletter.lifecycle import SubscriptionStatus
-from newsletter.models import Cadence, Delivery, Subscriber, Subscription
-from newsletter.topics import category, offered
+from newsletter.lifecycle import IssueStatus, SubscriptionStatus
+from newsletter.models import Cadence, Delivery, Newsletter, NoMatch, Subscriber, Subscription
 from newsletter.throttle import Decision, Limit
+from newsletter.topics import category, offered
 from newsletter.web.preference_form import LONGEST_KEYWORD, MOST_KEYWORDS
 
 A_WEEK = timedelta(days=7)
@@ -298,3 +298,52 @@ def test_who_reads_much_and_says_much_can_save_it(site, make, visit, path):
 
     assert visit.post(path, data=sent).status_code == 303
     assert [len(row.keywords) for row in make.all(Subscription)] == [0, *[MOST_KEYWORDS] * 9]
+
+
+@pytest.fixture
+def last_issue(site):
+    """Publish an issue of three papers, two of them on language."""
+    for number, topic in ((1, "cs.CL"), (2, "cs.CV"), (3, "cs.CL")):
+        site.make.papers(number, categories=(topic,))
+    return site.make.issue(site.newsletter, IssueStatus.PUBLISHED, numbers=())
+
+
+def test_matching_papers_of_the_last_issue_are_counted_and_nothing_is_saved(site, visit, path, last_issue):
+    typed = form(topic_papers=["cs.CL"], keywords_papers="diffusion", order_papers="match")
+
+    counted = visit.post(f"{path}/count", data=typed)
+    said = visit.post(f"{path}/count", data=typed, headers={"Accept": "application/json"})
+
+    assert "2 of the 3 papers of the last issue (Mar 14, 2024) match." in counted.text
+    assert "diffusion</textarea>" in counted.text
+    assert said.json() == {"papers": "2 of the 3 papers of the last issue (Mar 14, 2024) match."}
+    row = site.make.all(Subscription)[0]
+    assert (row.topics, row.keywords, row.match_first) == ([], [], False)
+
+
+def test_where_no_paper_matches_the_page_says_what_comes_then(site, visit, path, last_issue):
+    asked = {"headers": {"Accept": "application/json"}, "data": form(keywords_papers="diffusion", lang="ko")}
+
+    assert visit.post(f"{path}/count", **asked).json() == {
+        "papers": "지난 호(2024. 3. 14.)의 논문 3편 가운데 맞는 논문이 없습니다. 이런 날에는 메일을 보내 드리지 않습니다."
+    }
+    with site.make.sessions.begin() as session:
+        session.get(Newsletter, site.newsletter.id).no_match = NoMatch.SHORT
+    assert "짧은 메일" in visit.post(f"{path}/count", **asked).json()["papers"]
+
+
+def test_nothing_is_counted_of_what_cannot_be_used_or_of_no_issue(visit, path):
+    for typed in ({"topics_papers": "cs.LLM"}, {"topic_papers": ["cs.CL"]}, {}):
+        said = visit.post(f"{path}/count", data=form(**typed), headers={"Accept": "application/json"})
+        assert said.json() == {"papers": ""}
+
+
+def test_the_order_is_saved_and_the_one_script_is_ours(site, visit, path):
+    visit.post(path, data=form(order_papers="match"))
+
+    shown = visit.get(path)
+    assert site.make.all(Subscription)[0].match_first
+    assert "script-src 'self'" in shown.headers["content-security-policy"]
+    script = re.search(r'src="([^"]*count\.js[^"]*)"', shown.text)[1]
+    assert visit.get(script).headers["content-type"].startswith("text/javascript")
+    assert "script-src" not in visit.get("/").headers["content-security-policy"]

@@ -72,6 +72,21 @@ def number(given: Cells, column: str, least: int, most: int) -> int | None:
     return int(given[column])
 
 
+def flag(given: Cells, column: str) -> bool | None:
+    """Return whether a cell says yes, None where it is empty."""
+    found = one_of(given, column, _Flag)
+    return None if found is None else found in (_Flag.TRUE, _Flag.YES, _Flag.ONE)
+
+
+class _Flag(StrEnum):
+    TRUE = "true"
+    YES = "yes"
+    ONE = "1"
+    FALSE = "false"
+    NO = "no"
+    ZERO = "0"
+
+
 def zone(given: Cells, column: str) -> str:
     """Return a time zone that there is, or ""."""
     try:

@@ -29,6 +29,7 @@ _COLUMNS = (
     col(Subscription.topics),
     col(Subscription.keywords),
     col(Subscription.max_papers),
+    col(Subscription.match_first),
     col(Subscription.paused_until),
     col(Subscription.created_at),
     col(Subscription.confirmed_at),

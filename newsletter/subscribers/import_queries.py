@@ -19,7 +19,7 @@ from newsletter.subscribers.joining import Policy
 from newsletter.subscribers.wishes import Wish
 
 SOURCE = "import"  # of the consents that come from a file
-_OPTIONS = ("zone", "cadence", "send_hour", "topics", "keywords", "max_papers", "paused_until")
+_OPTIONS = ("zone", "cadence", "send_hour", "topics", "keywords", "max_papers", "match_first", "paused_until")
 
 
 @dataclass(frozen=True)
@@ -208,6 +208,7 @@ def _defaults(newsletter: Newsletter) -> dict[str, Any]:
         "topics": [],
         "keywords": [],
         "max_papers": None,
+        "match_first": False,
         "paused_until": None,
     }
     return {"cadence": Cadence(newsletter.cadences[0]), **blank}

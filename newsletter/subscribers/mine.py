@@ -31,7 +31,7 @@ LINK_LASTS = timedelta(hours=1)
 # What of each table is told: all but keys of ours that say nothing to anybody.
 _PERSON = ("address", "language", "zone", "created_at")
 _SUBSCRIPTION = (
-    "status", "cadence", "send_hour", "zone", "topics", "keywords", "max_papers", "paused_until", "created_at",
+    "status", "cadence", "send_hour", "zone", "topics", "keywords", "max_papers", "match_first", "paused_until", "created_at",
     "confirmed_at", "unsubscribed_at", "unsubscribed_by",
 )  # fmt: skip
 _CONSENT = (

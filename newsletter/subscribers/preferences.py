@@ -11,7 +11,7 @@ from newsletter import i18n
 from newsletter.deliveries import Mail, enqueue
 from newsletter.errors import BadToken
 from newsletter.lifecycle import SubscriptionStatus
-from newsletter.models import Cadence, Delivery, DeliveryKind, Newsletter, Subscriber, Subscription, Suppression
+from newsletter.models import Cadence, Delivery, DeliveryKind, Newsletter, NoMatch, Subscriber, Subscription, Suppression
 from newsletter.subscribers.addresses import Address
 from newsletter.subscribers.masking import mask
 from newsletter.subscribers.records import subscriptions
@@ -29,6 +29,7 @@ class Wanted:
     keywords: tuple[str, ...] = ()
     max_papers: int | None = None  # None: the newsletter's
     paused_until: date | None = None  # the first day that brings mail again
+    match_first: bool = False  # what meets most of the wishes comes first; else by votes
 
 
 @dataclass(frozen=True)
@@ -44,6 +45,7 @@ class Choice:
     usual_hour: int | None  # None: as soon as an issue is ready
     zone: str  # the newsletter's
     most_papers: int
+    short: bool  # on a day without a paper for them they get a short mail, not none
     subscription_id: int | None  # None: never asked for
     status: SubscriptionStatus | None
     wanted: Wanted
@@ -128,6 +130,7 @@ def _choice(newsletter: Newsletter, row: Subscription | None) -> Choice:
         usual_hour=newsletter.send_hour,
         zone=newsletter.zone,
         most_papers=newsletter.max_papers,
+        short=newsletter.no_match is NoMatch.SHORT,
         subscription_id=row.id if row else None,
         status=row.status if row else None,
         wanted=_wanted(row) if row else Wanted(cadences[0]),
@@ -135,7 +138,9 @@ def _choice(newsletter: Newsletter, row: Subscription | None) -> Choice:
 
 
 def _wanted(row: Subscription) -> Wanted:
-    return Wanted(row.cadence, row.send_hour, tuple(row.topics), tuple(row.keywords), row.max_papers, row.paused_until)
+    return Wanted(
+        row.cadence, row.send_hour, tuple(row.topics), tuple(row.keywords), row.max_papers, row.paused_until, row.match_first
+    )
 
 
 def save(session: Session, subscriber_id: int, changes: Changes) -> None:
@@ -157,7 +162,8 @@ def save(session: Session, subscriber_id: int, changes: Changes) -> None:
 
 def _change(row: Subscription, wanted: Wanted) -> None:
     row.cadence, row.send_hour, row.max_papers = wanted.cadence, wanted.send_hour, wanted.max_papers
-    row.topics, row.keywords, row.paused_until = list(wanted.topics), list(wanted.keywords), wanted.paused_until
+    row.topics, row.keywords, row.match_first = list(wanted.topics), list(wanted.keywords), wanted.match_first
+    row.paused_until = wanted.paused_until
 
 
 def send_link(session: Session, address: Address, *, now: datetime) -> bool:

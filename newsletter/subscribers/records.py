@@ -69,6 +69,7 @@ def _show_subscription(subscription: Subscription, newsletter: Newsletter, conse
         "topics": subscription.topics,
         "keywords": subscription.keywords,
         "max_papers": subscription.max_papers,
+        "match_first": subscription.match_first,
         "paused_until": subscription.paused_until.isoformat() if subscription.paused_until else None,
         "confirmed_at": _iso(subscription.confirmed_at),
         "unsubscribed_at": _iso(subscription.unsubscribed_at),

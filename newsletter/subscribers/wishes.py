@@ -27,6 +27,7 @@ OWN_COLUMNS = (
     "topics",
     "keywords",
     "max_papers",
+    "match_first",
     "paused_until",
     "subscribed_at",
     "confirmed_at",
@@ -170,6 +171,7 @@ def _of_own(given: Cells) -> Wish:
         "topics": cells.words(given["topics"]),
         "keywords": cells.words(given["keywords"]),
         "max_papers": cells.number(given, "max_papers", 1, 200),
+        "match_first": cells.flag(given, "match_first"),
         "paused_until": _day(given, "paused_until"),
     }
     person = {"language": cells.language(given, "language"), "zone": cells.zone(given, "zone")}

@@ -1,4 +1,4 @@
-"""What programs ask for: the style sheet, the icon, robots.txt, health."""
+"""What programs ask for: the style sheets, the script, the icon, robots.txt, health."""
 
 from http import HTTPStatus
 
@@ -23,6 +23,7 @@ def routes(services: Services, pages: Pages) -> APIRouter:
     router = APIRouter()
     router.add_api_route("/static/style.css", machine.style, methods=LOOK)
     router.add_api_route("/static/admin.css", machine.admin_style, methods=LOOK)
+    router.add_api_route("/static/count.js", machine.script, methods=LOOK)
     router.add_api_route("/static/icon.svg", machine.icon, methods=LOOK)
     router.add_api_route("/favicon.ico", machine.icon, methods=LOOK)
     router.add_api_route("/robots.txt", machine.robots, methods=LOOK)
@@ -45,6 +46,10 @@ class _Machine:
     def admin_style(self, v: str = "") -> Response:
         """Give what the pages behind the log-in have beside it."""
         return Response(self._pages.admin_style, media_type="text/css", headers={"Cache-Control": self._lasting(v)})
+
+    def script(self, v: str = "") -> Response:
+        """Give the script that counts on the page of preferences."""
+        return Response(self._pages.script, media_type="text/javascript", headers={"Cache-Control": self._lasting(v)})
 
     def icon(self, v: str = "") -> Response:
         """Give the icon."""

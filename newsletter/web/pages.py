@@ -20,12 +20,13 @@ class Pages:
     """Renders the pages; their own links are relative to the configured base URL's path, never to a Host header."""
 
     def __init__(self, links: Links) -> None:
-        """Read the style sheet and the icon, which are served as they are."""
+        """Read the style sheets, the icon and the one script, which are served as they are."""
         self.root = urlsplit(links.base_url).path.rstrip("/")
         self.style = (paths.templates() / "web" / "style.css").read_bytes()
         self.icon = (paths.templates() / "web" / "icon.svg").read_bytes()
+        self.script = (paths.templates() / "web" / "count.js").read_bytes()
         self.admin_style = (paths.templates() / "admin" / "style.css").read_bytes()
-        self.version = sha256(self.style + self.icon + self.admin_style).hexdigest()[:12]
+        self.version = sha256(self.style + self.icon + self.admin_style + self.script).hexdigest()[:12]
 
     def show(
         self,

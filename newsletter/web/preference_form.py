@@ -9,12 +9,14 @@ from typing import TypeVar
 from newsletter import i18n, schedule, text
 from newsletter.errors import BadInput
 from newsletter.models import Cadence
+from newsletter.subscribers.counting import Counted
 from newsletter.subscribers.preferences import Changes, Choice, Preferences, Wanted
 from newsletter.topics import category, offered
 from newsletter.web.forms import Form, first
 
 MOST_PAPERS = 200
 MOST_TOPICS, MOST_KEYWORDS, LONGEST_KEYWORD = 30, 40, 60
+MATCH_FIRST = "match"  # what the field `order` says; else it is by votes
 KEPT = 4000  # characters of a field that are shown again
 LONGEST_PAUSE = timedelta(days=366)
 
@@ -35,6 +37,7 @@ class Part:
     ticked: tuple[str, ...]
     more_topics: str
     keywords: str
+    match_first: bool
     errors: Mapping[str, str] = field(default_factory=dict)  # by field
 
 
@@ -72,6 +75,7 @@ class Asked:
     leave: tuple[Choice, ...]
     join: tuple[Choice, ...]
     changes: Changes | None  # None where something cannot be used
+    wanted: Mapping[int, Wanted]  # by subscription, of those parts of the form that can be used
 
 
 def filled(preferences: Preferences, today: date) -> Filled:
@@ -94,6 +98,7 @@ def _stored(choice: Choice, today: date) -> Part:
         ticked=tuple(topic for topic in wanted.topics if topic in boxes),
         more_topics=", ".join(topic for topic in wanted.topics if topic not in boxes),
         keywords="\n".join(wanted.keywords),
+        match_first=wanted.match_first,
     )
 
 
@@ -120,7 +125,7 @@ def read(form: Form, preferences: Preferences, today: date, language: str) -> tu
     join = tuple(part.choice for part in parts if not part.choice.receives and part.receive and part.choice.slug not in shown)
     usable = None if sent.wrong or zone is None or mails is None else (mails, zone)
     changes = Changes(usable[0], usable[1] if usable[1] != preferences.zone else None, wanted) if usable else None
-    return sent, Asked(leave, join, changes)
+    return sent, Asked(leave, join, changes, wanted)
 
 
 def _typed(form: Form, choice: Choice, *, receive: bool) -> Part:
@@ -138,6 +143,7 @@ def _typed(form: Form, choice: Choice, *, receive: bool) -> Part:
         ticked=tuple(topic for topic in offered(i18n.SOURCE_LANGUAGE) if topic in form.get(f"topic-{choice.slug}", [])),
         more_topics=given("topics"),
         keywords=given("keywords"),
+        match_first=given("order") == MATCH_FIRST,
     )
 
 
@@ -154,7 +160,7 @@ def _read_part(part: Part, today: date, gettext: Callable[[str], str]) -> tuple[
     known = Part(**{**vars(part), "errors": errors})
     if errors:
         return known, None
-    return known, Wanted(cadence or stored.cadence, hour, topics or (), keywords or (), papers, pause)
+    return known, Wanted(cadence or stored.cadence, hour, topics or (), keywords or (), papers, pause, part.match_first)
 
 
 def _take(errors: dict[str, str], name: str, parse: Callable[[], Value]) -> Value | None:
@@ -232,3 +238,23 @@ def _keywords(given: str, stored: tuple[str, ...], gettext: Callable[[str], str]
     if any(len(word) > LONGEST_KEYWORD for word in found):
         raise BadInput(gettext("A keyword may have %(most)s characters at most.") % {"most": LONGEST_KEYWORD})
     return found
+
+
+def said_of(counted: Counted, choice: Choice, language: str) -> str:
+    """Return in words how many papers of the last issue match, and what it means where none does."""
+    catalogue = i18n.catalogue(language)
+    gettext, ngettext = catalogue.gettext, catalogue.ngettext
+    told = {"num": counted.found, "all": counted.papers, "day": i18n.medium_date(counted.day, language)}
+    if counted.found:
+        return (
+            ngettext(
+                "%(num)s of the %(all)s paper of the last issue (%(day)s) matches.",
+                "%(num)s of the %(all)s papers of the last issue (%(day)s) match.",
+                counted.papers,
+            )
+            % told
+        )
+    none = gettext("None of the %(all)s papers of the last issue (%(day)s) matches.") % told
+    short = gettext("On such a day a short mail comes, with one line for each paper.")
+    then = short if choice.short else gettext("On such a day no mail comes.")
+    return f"{none} {then}"

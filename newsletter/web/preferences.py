@@ -1,26 +1,31 @@
 """A reader's preferences: shown and saved."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date
 from http import HTTPStatus
+from types import MappingProxyType
 from typing import Annotated
 from urllib.parse import urlencode
 
 from fastapi import APIRouter, Query, Request
-from fastapi.responses import RedirectResponse, Response
+from fastapi.responses import JSONResponse, RedirectResponse, Response
 
 from newsletter import i18n, subscribers
 from newsletter.errors import BadInput
 from newsletter.schedule import local_day
 from newsletter.subscribers import preferences
-from newsletter.subscribers.preferences import Choice, Preferences
+from newsletter.subscribers.counting import LastIssues
+from newsletter.subscribers.preferences import Choice, Preferences, Wanted
 from newsletter.topics import offered
 from newsletter.web import later, preference_form, zones
 from newsletter.web.consent import wording
+from newsletter.web.edge import HEADERS
 from newsletter.web.forms import Sent, first
 from newsletter.web.pages import LOOK, Pages, language_of
 from newsletter.web.preference_form import Filled
 from newsletter.web.services import Services, ip_of
+
+_COUNTING = f"{HEADERS['Content-Security-Policy']}; script-src 'self'; connect-src 'self'"  # the one page with a script
 
 
 def routes(services: Services, pages: Pages) -> APIRouter:
@@ -29,6 +34,7 @@ def routes(services: Services, pages: Pages) -> APIRouter:
     router = APIRouter()
     router.add_api_route("/p/{token}", chosen.look, methods=LOOK)
     router.add_api_route("/p/{token}", chosen.save, methods=["POST"])
+    router.add_api_route("/p/{token}/count", chosen.count, methods=["POST"])
     router.add_api_route("/p/{token}/leave", chosen.leave_all, methods=["POST"])
     return router
 
@@ -39,6 +45,7 @@ class _Preferences:
     def __init__(self, services: Services, pages: Pages) -> None:
         self._services = services
         self._pages = pages
+        self._issues = LastIssues()
 
     def look(
         self,
@@ -56,7 +63,8 @@ class _Preferences:
             "asked": [choice for choice in found.choices if choice.slug in asked],
         }
         filled = preference_form.filled(found, self._today(found))
-        return self._show(request, token, found, filled, done)
+        wanted = {choice.subscription_id: choice.wanted for choice in found.choices if choice.subscription_id is not None}
+        return self._show(request, token, found, filled, done, wanted=wanted)
 
     def save(self, request: Request, token: str, sent: Sent) -> Response:
         """Save the form. Who leaves a newsletter by it has left, whatever else in the form cannot be used."""
@@ -78,6 +86,29 @@ class _Preferences:
             return self._services.then_wake(refused)
         language = asked.changes.language if asked.changes.language != found.language else language
         return self._services.then_wake(self._saved(token, language, asked.leave, asked.join))
+
+    def count(self, request: Request, token: str, sent: Sent) -> Response:
+        """Show the form as it was sent, with how many papers match; to our script say that alone. Saves nothing."""
+        found = self._find(token)
+        language = language_of(request, [first(sent, "lang"), found.language])
+        filled, asked = preference_form.read(sent, found, self._today(found), language)
+        if "application/json" in request.headers.get("accept", ""):
+            silent = {part.choice.slug: "" for part in filled.parts if part.choice.receives}
+            return JSONResponse(silent | self._counts(found, asked.wanted, language))
+        return self._show(
+            request, token, found, filled, {"saved": False, "left": (), "asked": ()}, chosen=language, wanted=asked.wanted
+        )
+
+    def _counts(self, found: Preferences, wanted: Mapping[int, Wanted], language: str) -> dict[str, str]:
+        """Return for each newsletter that is chosen from how many papers of its last issue match, in words."""
+        counts: dict[str, str] = {}
+        with self._services.sessions.read() as session:
+            for choice in found.choices:
+                asked = wanted.get(choice.subscription_id) if choice.receives and choice.subscription_id is not None else None
+                if asked is not None:
+                    counted = self._issues.count(session, choice.newsletter_id, asked)
+                    counts |= {choice.slug: preference_form.said_of(counted, choice, language)} if counted else {}
+        return counts
 
     def leave_all(self, request: Request, token: str, sent: Sent) -> Response:
         """End all that a reader receives, by one press."""
@@ -137,6 +168,7 @@ class _Preferences:
         *,
         chosen: str = "",
         status: HTTPStatus = HTTPStatus.OK,
+        wanted: Mapping[int, Wanted] = MappingProxyType({}),
     ) -> Response:
         language = language_of(request, [chosen, found.language])
         now = self._services.clock()
@@ -146,6 +178,7 @@ class _Preferences:
             "filled": filled,
             "token": token,
             "boxes": offered(language),
+            "counts": self._counts(found, wanted, language),
             "regions": zones.listing(now, language, found.zone),
             "clocks": {choice.zone: zones.clock(now, choice.zone) for choice in found.choices},
             "wordings": {choice.slug: wording([choice.title], language) for choice in found.choices},
@@ -153,4 +186,6 @@ class _Preferences:
             "mail_languages": sorted({*i18n.languages(), found.language}),
         }
         page = f"{self._pages.root}/p/{token}"
-        return self._pages.show("preferences.html", context, language=language, status=status, switch_to=page)
+        response = self._pages.show("preferences.html", context, language=language, status=status, switch_to=page)
+        response.headers["Content-Security-Policy"] = _COUNTING
+        return response
