@@ -12,7 +12,7 @@ from newsletter.cli import say
 from newsletter.errors import BrokerError, NewsletterError
 
 if TYPE_CHECKING:  # imported where it is used: other commands start without it
-    from newsletter.config import SignUpSettings
+    from newsletter.config import Settings, SignUpSettings
     from newsletter.web import SignUp
 
 _PANEL = "Running it"
@@ -113,12 +113,16 @@ def _sign_up_of(given: "SignUpSettings") -> "SignUp":
 
 def worker(
     concurrency: Annotated[
-        int | None, typer.Option(min=1, help="Tasks at once; one more than the cores if not given.", show_default=False)
+        int | None,
+        typer.Option(
+            min=1, help="Tasks at once; one more than the cores if not given, two with a language model.", show_default=False
+        ),
     ] = None,
 ) -> None:
     """Run a worker: it collects, assembles and sends. Any number may run, on any number of machines."""
-    _ready()
-    number = concurrency or (os.cpu_count() or 1) + 1
+    settings = _ready()
+    # Summaries by a language model are waited for: one child more, or the other stages would wait with it.
+    number = concurrency or (os.cpu_count() or 1) + 1 + settings.summaries.on
     _become_celery("worker", "--concurrency", str(number), "--hostname", "newsletter@%h", "--without-gossip", "--without-mingle")
 
 
@@ -128,13 +132,14 @@ def beat() -> None:
     _become_celery("beat")
 
 
-def _ready() -> None:
-    """Say what is missing before Celery says it at length."""
+def _ready() -> "Settings":
+    """Say what is missing before Celery says it at length; return the settings."""
     from newsletter import wiring
 
     settings = say.settings(beside_up=False)
     wiring.sessions_of(settings)
     _answering_broker(settings.broker)
+    return settings
 
 
 def _answering_broker(url: str) -> str:
