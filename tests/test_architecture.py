@@ -73,7 +73,7 @@ def test_no_file_depends_on_one_package_registry():
 
 
 def test_the_dependencies_are_pinned_by_hash_without_addresses():
-    for name in ("requirements.lock", "requirements-dev.lock"):
+    for name in ("requirements.lock", "requirements-dev.lock", "requirements-audit.lock"):
         text = (ROOT / name).read_text()
         pins = re.findall(r"^[a-z0-9][^ \n]*==", text, re.MULTILINE)
         assert len(pins) > 50

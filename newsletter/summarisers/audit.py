@@ -14,8 +14,8 @@ from newsletter.summarisers import SummaryInput
 from newsletter.summarisers.checks.names import likeness
 from newsletter.summarisers.checks.reasons import Reason
 
-CLEAR = 0.01  # of margin: below, the summary is about something else
-DOUBTFUL = 0.02  # of margin: below, it is if its topics are not clearly the paper's either
+CLEAR = 0.06  # of margin: below, the summary is about something else
+DOUBTFUL = 0.085  # of margin: below, it is if its topics are not clearly the paper's either
 _ALIKE = 0.4  # of likeness
 
 Vector = Sequence[float]

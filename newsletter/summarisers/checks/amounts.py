@@ -1,5 +1,6 @@
 """Does every number of a summary stand in its source? A number with the same digits at another size is a wrong magnitude."""
 
+import re
 from collections.abc import Iterator, Sequence
 from fractions import Fraction
 from math import log10
@@ -9,13 +10,15 @@ from newsletter.summarisers.checks.reasons import Reason
 
 LARGE = 1000  # from here on, and with a word for the size, a number is one that is slipped with
 _COUNTED = 10  # up to here a model may count for itself
+_FEW = 5
+_KOREAN_SIZE = re.compile(r"[만억조경]|[십백천](?![만억조])|\d{3,}$")
 _FARTHEST = 6  # powers of ten: B for K
 
 
 def wrong_magnitudes(source: str, summary: str) -> Reason | None:
     """Return the numbers that the source has with the same digits at another power of ten, and nowhere as they are said."""
     known = quantities(plain(source))
-    slips = [(said, meant) for said in _said(summary) if not _stands(said, known) and (meant := _meant(said, known))]
+    slips = [(said, meant) for said in _said(summary) if not stands(said, known) and (meant := _meant(said, known))]
     if not slips:
         return None
     told = " and ".join(f"“{said.text}” where the source has “{meant.text}”" for said, meant in slips[:3])
@@ -25,8 +28,8 @@ def wrong_magnitudes(source: str, summary: str) -> Reason | None:
 def unknown_numbers(source: str, summary: str) -> Reason | None:
     """Return the numbers that the source has in no form; few enough to be counted by the reader are passed over."""
     known = quantities(plain(source))
-    unknown = [said.text for said in _said(summary) if said.value > _COUNTED and not _stands(said, known)]
-    unknown += [said.text for said in _said(summary) if said.value <= _COUNTED and said.unit and not _stands(said, known)]
+    unknown = [said.text for said in _said(summary) if said.value > _COUNTED and not stands(said, known)]
+    unknown += [said.text for said in _said(summary) if said.value <= _COUNTED and said.unit and not stands(said, known)]
     if not unknown:
         return None
     words = tuple(dict.fromkeys(unknown))
@@ -37,7 +40,8 @@ def _said(summary: str) -> list[Quantity]:
     return [each for each in quantities(plain(summary)) if not each.named and each.value > 0]
 
 
-def _stands(said: Quantity, known: Sequence[Quantity]) -> bool:
+def stands(said: Quantity, known: Sequence[Quantity]) -> bool:
+    """Tell whether the source has a number, in whatever words."""
     return any(_same(said, ours, theirs) for ours in said.values for each in known for theirs in _readings(each))
 
 
@@ -76,15 +80,29 @@ def _meant(said: Quantity, known: Sequence[Quantity]) -> Quantity | None:
 
 
 def _slipped(said: Quantity, meant: Quantity) -> bool:
-    if "year" in {said.unit, meant.unit} or said.unit != meant.unit or (meant.named and meant.scale == 1):
+    if "year" in {said.unit, meant.unit} or said.unit != meant.unit or _slips_little(meant):
         return False
     if said.noun and meant.noun and said.noun != meant.noun:
         return False
     power = _power(said.value, meant.value)
     if _significant(said.value) == "1" and max(said.value, meant.value) < LARGE and not said.unit:
         return False  # 10 and 100 are everywhere
-    farthest = _FARTHEST if _large(said) and _large(meant) and _significant(said.value) != "1" else 1
-    return 0 < abs(power) <= farthest
+    told_apart = _significant(said.value) != "1" or bool(said.noun and said.noun == meant.noun)
+    farthest = _FARTHEST if _large(said) and _large(meant) and told_apart else 1
+    return 0 < abs(power) <= farthest or (_large(meant) and _composite_slipped(said, meant))
+
+
+def _slips_little(meant: Quantity) -> bool:
+    """Tell a part of a name, and a word for so few that any number is near to it."""
+    return meant.named and meant.scale == 1 and not (meant.text.isalpha() and meant.value > _FEW)
+
+
+def _composite_slipped(said: Quantity, meant: Quantity) -> bool:
+    """Tell "10조 4천억" for 1.4 trillion: one part of two has slipped, which leaves the same digits but for zeros."""
+    if len(_KOREAN_SIZE.findall(said.text)) < 2:  # noqa: PLR2004 -- two parts
+        return False
+    ours, theirs = (_significant(each.value).replace("0", "") for each in (said, meant))
+    return ours == theirs and abs(log10(said.value / meant.value)) <= _FARTHEST
 
 
 def _large(one: Quantity) -> bool:

@@ -98,6 +98,7 @@ def _read(prose: str, found: re.Match[str]) -> Quantity:
     value, scale, end = _scaled(prose, number, end)
     unit, letters, end = _unit(prose, value, end)
     named = scale == 1 and (letters or (unit in {"", "year"} and _is_named(prose, start, end, found[0])))
+    named = named or (start > 0 and prose[start - 1].isascii() and prose[start - 1].isalpha())
     noun = _NOUN.search(prose, end, end + _NOUN_WITHIN)
     return Quantity((value,), prose[start:end], (start, end), unit, scale, named, (noun and noun.lastgroup) or "")
 
@@ -150,7 +151,9 @@ def _unit(prose: str, value: Fraction, end: int) -> tuple[str, bool, int]:
 def _is_named(prose: str, start: int, end: int, figure: str) -> bool:
     """Tell the number of a name, a version, a list or a date: "GPT-4", "v1.5.2", "Llama 3", "(1)", "2024-05-01", "제1"."""
     before, after = prose[max(0, start - 30) : start], prose[end : end + 3]
-    if re.search(r"[A-Za-z_]-?$|\d\.$|제\s?$|\d[-/]$", before) or re.match(r"\.\d|-\d\d(?!\d)|번째|차원|\s번째", after):
+    if re.search(r"[A-Za-z_]-?$|[가-힣]-$|로그$|\d\.$|제\s?$|\d[-/]$", before) or re.match(
+        r"\.\d|-\d\d(?!\d)|번째|차원|\s번째", after
+    ):
         return True
     if _MARKER.match(prose, start) and (not before or before[-1] in " (\n"):
         return True
