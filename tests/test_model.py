@@ -101,7 +101,7 @@ def test_an_endpoint_that_is_not_there_is_away():
 
     written = LanguageModel(endpoint).write(PAPER, language="en")
 
-    assert (written.fate, written.used.calls) == (Fate.AWAY, 3)
+    assert (written.fate, written.used.calls, written.used.input_tokens) == (Fate.AWAY, 3, 0)  # an outage uses up no budget
     assert "no answer" in written.reasons[0]
     assert "Is it running" in written.hint
 

@@ -47,7 +47,7 @@ class Meter:
         self.used += Usage(1, read, written)
 
     def count_refused(self) -> None:
-        """Add a call that was turned away at the door: no tokens were read."""
+        """Add a call that no model answered: no tokens were read."""
         self.used += Usage(1)
 
 
@@ -113,6 +113,9 @@ class Endpoint:
             raise ModelUnavailable("no time was left to ask", hint="Raise summaries.seconds if the model is slow.")
         try:
             status, body, wait = self._post(json.dumps(request).encode(), seconds)
+        except Busy:
+            meter.count_refused()
+            raise
         except ModelUnavailable:
             meter.count(messages)  # it may have been at work
             raise
@@ -122,7 +125,7 @@ class Endpoint:
         try:
             reply = read_reply(body)
         except ModelUnavailable:
-            meter.count(messages)
+            meter.count_refused()  # what answers so wrote nothing for us, and an outage must not use up the budget
             raise
         meter.count(messages, reply)
         return reply
