@@ -58,6 +58,8 @@ def _same(said: Quantity, ours: Fraction, theirs: Fraction) -> bool:
         return True
     if not theirs or not (Fraction(9, 10) < ours / theirs < Fraction(11, 10)):
         return False
+    if _digits(ours) == 1 and ours < LARGE and not said.unit:
+        return False  # what is counted in tens is not rounded
     return _rounded(theirs, _digits(ours)) == ours
 
 
