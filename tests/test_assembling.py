@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 
 from newsletter import issues, schedule
 from newsletter.errors import SourceUnavailable
-from newsletter.issues import Candidate, select_papers
+from newsletter.issues import Candidate, editing, select_papers
+from newsletter.issues.editing import Hand
 from newsletter.lifecycle import IssueStatus
 from newsletter.models import Cadence, Collection, CollectionStatus, Emptiness, Issue, IssuePaper, Newsletter, Paper
 from newsletter.papers import collect
@@ -207,6 +208,16 @@ def test_a_cancelled_issue_releases_its_papers_to_the_next(sessions, make, newsl
 
     assert _assemble(sessions, newsletter).status is IssueStatus.CANCELLED
     assert _numbers(make, _assemble(sessions, newsletter, NEXT, TOMORROW)) == [1, 2, 3]
+
+
+def test_what_an_editor_left_out_of_a_cancelled_issue_is_in_no_later_one(sessions, make, newsletter):
+    make.papers(1, 2)
+    cancelled = _assemble(sessions, newsletter)
+    with sessions.begin() as session:
+        editing.drop(session, Hand(cancelled.id, "ari", NOW), 1)
+        issues.cancel(session, cancelled.id, reason="wrong day", now=NOW)
+
+    assert _numbers(make, _assemble(sessions, newsletter, NEXT, TOMORROW)) == [2]
 
 
 class _Away:  # a source

@@ -92,7 +92,8 @@ def cancel(session: Session, issue_id: int, *, reason: str, now: datetime) -> Is
     if after is not IssueStatus.CANCELLED:
         raise Conflict(f"The issue of {issue.first_day} has been sent: there is nothing left to cancel.")
     issue.status, issue.reason, issue.finished_at = after, reason, now
-    session.execute(update(IssuePaper).where(col(IssuePaper.issue_id) == issue.id).values(released=True))
+    kept = (col(IssuePaper.issue_id) == issue.id, ~col(IssuePaper.dropped))  # what an editor left out is in no later issue either
+    session.execute(update(IssuePaper).where(*kept).values(released=True))
     return issue
 
 
