@@ -44,6 +44,13 @@ def test_a_password_is_read_from_the_first_line_of_a_file(installed_terminal, tm
     assert "no password in its first line" in installed_terminal.refused("admin", "password", "mina", "--password-file", file)
 
 
+def test_a_file_that_is_no_text_is_refused_in_words(installed_terminal, tmp_path):
+    file = tmp_path / "password"
+    file.write_bytes(b"\xe0\x80 seven herons over the river")
+
+    assert "no text in UTF-8" in installed_terminal.refused("admin", "create", "mina", "--password-file", file)
+
+
 def test_a_password_is_typed_twice_and_not_shown(installed_terminal, monkeypatch):
     shown = []
     monkeypatch.setattr("typer.prompt", lambda text, **how: shown.append((text, how)) or GOOD)

@@ -40,6 +40,14 @@ def test_a_line_that_cannot_be_read_says_why_and_the_others_are_checked():
     assert result.exit_code == 1
 
 
+def test_half_a_character_is_told_and_breaks_nothing():
+    found, result = check([line("\ud800", KOREAN), line("a", ["\ud83d"]), line("b", KOREAN)])
+
+    assert [each.get("line") for each in found] == [1, 2, None]
+    assert "half a character" in found[0]["error"]
+    assert result.exit_code == 1
+
+
 def test_strict_wants_every_number_in_title_and_abstract():
     more = [line("a", (*KOREAN, "TideNet은 93.7%의 재현율을 얻었습니다."))]
 

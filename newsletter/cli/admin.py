@@ -28,7 +28,10 @@ def _password(file: Path | None) -> str:
     """Return the password: typed twice without being shown, or read."""
     if file is None:
         return str(typer.prompt("Password", hide_input=True, confirmation_prompt="Once more"))
-    given = sys.stdin.readline() if str(file) == "-" else file.read_text(encoding="utf-8").partition("\n")[0]
+    try:
+        given = sys.stdin.readline() if str(file) == "-" else file.read_text(encoding="utf-8").partition("\n")[0]
+    except UnicodeDecodeError:
+        raise BadInput(f"{file}: it is no text in UTF-8.", hint="The first line is the password, alone.") from None
     if not given.strip():
         raise BadInput(f"{file}: there is no password in its first line.", hint="The first line is the password, alone.")
     return given.rstrip("\r\n")

@@ -72,8 +72,11 @@ def _given(line: bytes) -> dict[str, Any]:
     """Return what a line says; raises ValueError with what is wrong with it."""
     try:
         given = json.loads(line.decode("utf-8-sig"))
+        json.dumps(given, ensure_ascii=False).encode()  # what is said of it may quote it
     except UnicodeDecodeError:
         raise ValueError("The line is not UTF-8.") from None
+    except UnicodeEncodeError:
+        raise ValueError("The line holds half a character, as \\ud83d.") from None
     except (json.JSONDecodeError, RecursionError) as error:
         raise ValueError(f"The line is no JSON: {error}.") from None
     if not isinstance(given, dict):
