@@ -106,6 +106,21 @@ def test_after_ten_days_away_one_issue_tells_all_where_they_are_merged(sessions,
     assert _told(make)[DAY + 11 * ONE] == shelf.numbers(DAY + 11 * ONE)  # back to an issue a day
 
 
+def test_an_issue_of_several_days_that_is_cancelled_loses_no_paper(sessions, make):
+    _newsletter(make, catch_up=CatchUp.MERGED)
+    shelf = Shelf()
+    _read(sessions, shelf, now=BACK)
+    _make(sessions, BACK)
+    with sessions.begin() as session:
+        issues.cancel(session, make.all(Issue, status=IssueStatus.PUBLISHED)[0].id, reason="too much", now=BACK)
+
+    for now in (BACK + ONE, BACK + 2 * ONE):
+        _read(sessions, shelf, now=now)
+        _make(sessions, now)
+
+    assert sorted(number for told in _told(make).values() for number in told)[: len(_all_numbers(shelf))] == _all_numbers(shelf)
+
+
 def test_days_are_merged_once_all_of_them_are_read_and_not_in_two_goes(sessions, make):
     _newsletter(make, catch_up=CatchUp.MERGED)
     shelf = Shelf()

@@ -159,12 +159,14 @@ def is_late(day: date, seen_at: datetime, earlier: Iterable[Issue], to_come: Som
 
 
 def _earlier_issues(session: Session, newsletter: Newsletter, issue: Issue) -> Sequence[Issue]:
+    """Return the issues that papers of earlier days had their chance at; for a day of several it is the issue of them all."""
     wanted = select(Issue).where(
         col(Issue.newsletter_id) == newsletter.id,
         col(Issue.cadence) == issue.cadence,
         col(Issue.first_day) < issue.first_day,
         col(Issue.last_day) >= issue.first_day - REACH,
         col(Issue.status) != IssueStatus.CANCELLED,
+        col(Issue.emptiness) != Emptiness.MERGED,
     )
     return session.scalars(wanted).all()
 
