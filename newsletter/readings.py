@@ -33,7 +33,7 @@ def answered(session: Session, record: Collection, papers: int, *, now: datetime
 
     A day that was over when it was read has no fewer papers for it: not every source can tell of the past.
     """
-    before = record.papers if is_complete(record) else 0
+    before, doubted = record.papers if is_complete(record) else 0, record.doubtful
     record.status, record.error, record.failing_since = CollectionStatus.DONE, "", None
     record.papers, record.succeeded_at = max(before, papers), now
     record.doubtful = not record.papers and is_complete(record) and _never_silent(session, record)
@@ -43,7 +43,7 @@ def answered(session: Session, record: Collection, papers: int, *, now: datetime
     if record.papers:
         alarms.close(session, silent_key(record.source), now=now)
     elif is_complete(record):
-        _note_silence(session, record, now=now)
+        _note_silence(session, record, known=doubted, now=now)
 
 
 def failed(session: Session, record: Collection, error: str, *, now: datetime) -> None:
@@ -79,10 +79,10 @@ def is_settled(record: Collection, *, now: datetime) -> bool:
     return is_complete(record) and not (record.doubtful and now < schedule.day_of(record.day).ends_at + DOUBTED)
 
 
-def _note_silence(session: Session, record: Collection, *, now: datetime) -> None:
-    """Say that there is nothing, and aloud if that is not to be believed."""
+def _note_silence(session: Session, record: Collection, *, known: bool, now: datetime) -> None:
+    """Say that there is nothing, and once aloud if that is not to be believed: the next day's list ends the alarm."""
     log.info("nothing_today", source=record.source, day=record.day.isoformat(), doubtful=record.doubtful)
-    if record.doubtful:
+    if record.doubtful and not known:
         detail = (
             f"It listed nothing on {record.day:%A}, {record.day}, and something on every weekday of the four weeks before. "
             "It is asked again for a day; a holiday needs nothing from you."

@@ -117,6 +117,16 @@ def test_silence_on_a_weekday_after_four_full_weeks_is_doubted_once(sessions, ma
     assert _open(sessions) == []
 
 
+def test_a_doubted_silence_is_one_alarm_although_the_next_day_has_papers(sessions, make):
+    _read(sessions, Shelf(), *_weeks())
+
+    for number in range(3):
+        _read(sessions, Shelf(DAY), DAY, DAY + ONE, now=NOW + HOUR * number)
+
+    assert len(make.all(Alarm)) == 1
+    assert _open(sessions) == []
+
+
 @pytest.mark.parametrize("known", [0, 3])
 def test_silence_of_a_source_that_is_not_known_so_long_is_believed(sessions, known):
     _read(sessions, Shelf(), DAY - 30 * ONE, *_weeks(known))
