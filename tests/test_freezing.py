@@ -3,9 +3,12 @@ from threading import Thread
 
 import pytest
 from factories import LINKS, NOW
+from sqlalchemy import event
 
 from newsletter import issues
 from newsletter.errors import NotFound
+from newsletter.issues import editing
+from newsletter.issues.editing import Hand
 from newsletter.lifecycle import IssueStatus
 from newsletter.models import Issue, IssuePaper, IssuePiece, Newsletter, Paper, SummaryOrigin
 
@@ -52,6 +55,22 @@ def test_freezing_at_once_makes_one_set_of_pieces(sessions, make, draft):
     names = [(row.part, row.name) for row in make.all(IssuePiece)]
     assert names
     assert len(names) == len(set(names))
+
+
+def test_what_an_editor_writes_while_the_issue_is_read_is_not_lost(sessions, make, draft):
+    edited = []
+
+    def edit(_connection, _cursor, statement, *_):
+        if "FROM summaries" in statement and not edited:
+            edited.append(editor := Hand(draft.id, "ari", NOW))
+            with sessions.begin() as session:
+                editing.edit_bullets(session, editor, 1, "The editor's own words.")
+
+    event.listen(sessions.engine, "after_cursor_execute", edit)
+    assert _freeze(sessions, draft).status is IssueStatus.DRAFT
+    _freeze(sessions, draft)
+
+    assert "own words" in "".join(row.content for row in make.all(IssuePiece, part="text"))
 
 
 def test_an_issue_keeps_which_summary_each_paper_was_told_by(sessions, make, draft):

@@ -29,12 +29,12 @@ def freeze(sessions: Sessions, issue_id: int, links: Links, *, now: datetime) ->
     stays one: what they did must be in it, or they want it held. Raises NotFound.
     """
     with sessions.read() as session:
+        seen = version(session, issue_id)  # first: PostgreSQL shows each statement what was committed before it
         issue = _get(session, issue_id)
         newsletter = session.get_one(Newsletter, issue.newsletter_id)
         if issue.status is not IssueStatus.DRAFT or waits_for_approval(issue, newsletter, now=now):
             return issue
         email, told = digest_of(session, issue, links)
-        seen = version(session, issue_id)
     rendered, page = render(email), web_page(render_page(_without_pictures(email)), {})
     with sessions.begin() as session:
         issue = session.scalars(select(Issue).where(col(Issue.id) == issue_id).with_for_update()).one()
