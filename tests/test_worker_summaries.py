@@ -6,6 +6,7 @@ from installation import eventually, installed
 from model_server import abstract, model_server
 from worker_parts import broker
 
+from newsletter import pipeline
 from newsletter.lifecycle import IssueStatus
 from newsletter.models import Alarm, AttemptStatus, Issue, Paper, Summary, SummaryAttempt, SummaryOrigin
 from newsletter.wiring import utcnow
@@ -63,3 +64,26 @@ def test_an_editor_has_a_summary_written_again(installation, sessions, model):
 
     eventually(lambda: bool(make.all(Summary)), installation.log, seconds=60)
     assert make.all(Summary)[0].prompt_version.startswith("ko-1+")
+
+
+def test_a_paper_of_which_nothing_can_be_said_is_looked_at_once_a_tick(installation, sessions):
+    make = Make(sessions)
+    now = utcnow()
+    newsletter = make.newsletter(created_at=now)
+    make.issue(newsletter, IssueStatus.DRAFT, numbers=[1], day=now.date(), now=now)
+    make.papers(1, abstract="", day=now.date(), seen_at=now)
+
+    installation.start("worker", "--concurrency", "1")
+    installation.ask("summarise_due")
+    eventually(lambda: bool(make.all(SummaryAttempt)), installation.log, seconds=60)
+    for _ in range(4):  # each is behind what the one before it may have queued
+        before = swept(sessions)
+        installation.ask("sweep")
+        eventually(lambda before=before: swept(sessions) != before, installation.log)
+
+    assert installation.log().count(" summarised ") <= 2
+
+
+def swept(sessions):
+    with sessions.read() as session:
+        return pipeline.last_tick(session, "sweep")

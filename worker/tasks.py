@@ -123,7 +123,7 @@ def summarise(language: str, paper_ids: list[int]) -> None:
     filled = pipeline.quote(_sessions(), paper_ids, language, terms, summarisers, now=utcnow())
     outcome = {"written": written.made, "refused": written.refused, "left": written.left, "stopped": written.stopped}
     log.info("summarised", language=language, made=filled.made, failed=len(filled.failed), **outcome)
-    if (written.made or written.failed) and not is_stopping():
+    if written.asked and not is_stopping():  # of whom nobody can be asked, nothing more comes of looking again at once
         summarise_due.delay()
         freeze_due.delay()
 

@@ -38,6 +38,7 @@ Clock = Callable[[], datetime]
 class Round:
     """What one round came to."""
 
+    asked: int = 0  # papers that the model was asked about
     made: int = 0
     refused: int = 0
     failed: dict[int, str] = field(default_factory=dict)  # paper id -> why
@@ -199,6 +200,7 @@ class _Desk:
         reason = " ".join(written.reasons)
         with self.lock:
             self.aways = self.aways + 1 if written.fate is Fate.AWAY else 0
+            self.round.asked += 1
             self.round.made += written.fate is Fate.MADE
             self.round.refused += written.fate is Fate.REFUSED
             if written.fate is not Fate.MADE:
