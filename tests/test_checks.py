@@ -55,6 +55,17 @@ def test_a_summary_of_a_paper_that_does_not_exist_is_about_another_one():
     assert "tidenet" in reason.sentence
 
 
+def test_digits_without_end_in_a_source_break_no_check():
+    paper = replace(PAPER, abstract=f"{PAPER.abstract} {'9' * 5000}")
+
+    assert check(paper, KOREAN, language="ko").passes
+
+
+@pytest.mark.parametrize("bullets", [("9" * 5000,), ("A-1-" * 50_000,), ("TideNet.",) * 10_000])
+def test_of_what_is_too_large_nothing_more_is_looked_at(bullets):
+    assert rules(bullets) == ["size"]
+
+
 def test_likeness_sees_through_the_language():
     source = f"{PAPER.title}\n{PAPER.abstract}"
 

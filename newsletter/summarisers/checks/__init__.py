@@ -3,6 +3,7 @@
 A summary that fails is never used: its reasons go back to the model once, then the abstract's own sentences stand in.
 """
 
+import re
 from collections.abc import Sequence
 
 from newsletter.summarisers import SummaryInput
@@ -11,6 +12,8 @@ from newsletter.summarisers.checks.reasons import Reason, Verdict
 from newsletter.summarisers.checks.source import source_fault
 
 __all__ = ["Reason", "Verdict", "check", "source_fault"]
+
+_DIGITS = re.compile(r"\d{1000,}")  # noise, of which Python makes no number
 
 
 def check(
@@ -24,7 +27,9 @@ def check(
     """
     if fault := source_fault(paper):
         return Verdict((fault,))
-    source, summary = f"{paper.title}\n{paper.abstract}", "\n".join(bullets)
+    if large := form.too_large(bullets):  # nothing more is looked at: that would take time for what is never used
+        return Verdict((large,))
+    source, summary = _DIGITS.sub("", f"{paper.title}\n{paper.abstract}"), "\n".join(bullets)
     found = [
         *form.faults(source, bullets, language=language, strict=strict),
         names.stranger(source, summary),

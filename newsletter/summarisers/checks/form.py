@@ -85,13 +85,18 @@ def _all(pattern: re.Pattern[str], bullets: Sequence[str]) -> list[str]:
     return [found[0][:60] for bullet in bullets for found in pattern.finditer(bullet)]
 
 
-def _size(bullets: Sequence[str]) -> Reason | None:
-    if not bullets or any(not bullet.strip() for bullet in bullets):
-        return Reason("size", (), "The summary is empty, or has an empty bullet.")
+def too_large(bullets: Sequence[str]) -> Reason | None:
+    """Return what is wrong with a summary of too many or too long bullets, None where that is not."""
     if len(bullets) > MOST_BULLETS:
         return Reason("size", (), f"The summary has {len(bullets)} bullets, and {MOST_BULLETS} are the most.")
     if any(len(bullet) > LONGEST_BULLET for bullet in bullets):
         return Reason("size", (), f"A bullet is longer than {LONGEST_BULLET} characters.")
+    return None
+
+
+def _size(bullets: Sequence[str]) -> Reason | None:
+    if not bullets or any(not bullet.strip() for bullet in bullets):
+        return Reason("size", (), "The summary is empty, or has an empty bullet.")
     if sum(map(len, bullets)) < SHORTEST_SUMMARY:
         return Reason("size", (), "The summary is too short to say anything.")
     return None
