@@ -262,6 +262,7 @@ BEHAVIOURS: Mapping[str, Callable[[Asked], Said]] = {
     "prose": lambda _: completion("I think that this paper is rather interesting."),
     "nested": lambda asked: completion(_as_json([{"key": "Aim", "text": bullet} for bullet in _bullets(asked)])),
     "control": lambda asked: completion(_as_json([f"\benchmarks \frac: {bullet}" for bullet in _bullets(asked)])),
+    "key 200": lambda _: _json({"error": {"message": f"Incorrect API key provided: {KEY}", "code": 401}}),
     "error 200": lambda _: _json({"error": {"message": "upstream said no", "code": "odd"}}),
     "busy 200": lambda _: _json({"error": {"message": "Provider returned error", "code": 429}}),
     "400 response_format": _until_plain("Invalid 'response_format' of type json_schema"),

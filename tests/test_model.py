@@ -162,14 +162,26 @@ def test_tokens_are_read_where_they_are_counted_and_estimated_where_not():
     assert 30 < estimated.used.output_tokens < 300
 
 
-def test_the_key_goes_to_the_endpoint_and_nowhere_else(capsys):
-    with model_server(default="401") as server:
+@pytest.mark.parametrize("behaviour", ["401", "key 200"])
+def test_the_key_goes_to_the_endpoint_and_nowhere_else(capsys, behaviour):
+    with model_server(default=behaviour) as server:
         written = ask(server, key=KEY)
         shown = repr(model_of(server, key=KEY))
 
     assert server.asked[0].headers["Authorization"] == f"Bearer {KEY}"
     assert KEY not in repr(written) + shown + "".join(capsys.readouterr())
     assert "[the key]" in written.reasons[0]
+
+
+@pytest.mark.parametrize("key", ["sk-canary-é", "sk-canary\n", "sk canary", "sk-canary\x00"])
+def test_a_key_that_cannot_be_sent_is_not_told_to_anybody(key):
+    model = LanguageModel(Endpoint("http://127.0.0.1:9/v1", "parrot-1", key))
+
+    written = model.write(PAPER, language="en")
+
+    assert written.fate is Fate.MISCONFIGURED
+    assert "summaries.key" in written.reasons[0]
+    assert "canary" not in repr((written, model))
 
 
 def test_the_request_is_bounded_and_the_paper_is_data_in_a_message_of_its_own(monkeypatch):

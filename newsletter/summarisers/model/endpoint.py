@@ -123,7 +123,7 @@ class Endpoint:
             meter.count_refused()
             raise self._refusal(status, body, wait)
         try:
-            reply = read_reply(body)
+            reply = read_reply(body, key=self.key)
         except ModelUnavailable:
             meter.count_refused()  # what answers so wrote nothing for us, and an outage must not use up the budget
             raise
@@ -132,6 +132,10 @@ class Endpoint:
 
     def _post(self, content: bytes, seconds: float) -> tuple[int, bytes, float | None]:
         """Return status, body and the wished wait; raises ModelUnavailable where no whole answer came in time."""
+        if not re.fullmatch(r"[!-~]*", self.key):  # the library's complaint would quote it
+            raise ModelMisconfigured(
+                "summaries.key holds a space, a line break or a letter that no key has", hint="Correct summaries.key."
+            )
         target = self.url.rstrip("/").removesuffix("/chat/completions") + "/chat/completions"
         with deadline_of(seconds) as deadline, self._client(seconds) as client:
             try:
@@ -196,9 +200,8 @@ def _body(response: httpx2.Response) -> bytes:
 
 
 def _words(body: bytes, key: str) -> str:
-    """Return what a server says about an error, without our key, which some repeat."""
-    said = body[:4000].decode("utf-8", "replace")
-    return excerpt(said.replace(key, "[the key]") if key else said)
+    """Return what a server says about an error."""
+    return excerpt(body[:4000].decode("utf-8", "replace"), key=key)
 
 
 def _no_answer(error: httpx2.HTTPError, deadline: Deadline, seconds: float) -> ModelUnavailable:

@@ -57,11 +57,11 @@ class Busy(ModelUnavailable):
         self.wait = wait
 
 
-def read_reply(body: bytes) -> Reply:
+def read_reply(body: bytes, *, key: str = "") -> Reply:
     """Return what the body of an answer with status 200 says; raises ModelUnavailable where it is none of the protocol's."""
     answer = _object(body)
     if answer.get("error"):
-        raise _said_error(answer["error"])
+        raise _said_error(answer["error"], key)
     choices = answer.get("choices")
     if not isinstance(choices, list) or not choices or not isinstance(choices[0], dict):
         raise ModelUnavailable("the endpoint answered without any choice", hint=_WRONG_URL)
@@ -89,10 +89,10 @@ def _object(body: bytes) -> dict[str, Any]:
     return answer
 
 
-def _said_error(error: object) -> ModelUnavailable:
+def _said_error(error: object, key: str) -> ModelUnavailable:
     """Return an error that came with status 200; some proxies put the true status inside."""
     details = error if isinstance(error, dict) else {}
-    words = f"the endpoint answered an error with status 200: {excerpt(str(details.get('message') or error))}"
+    words = f"the endpoint answered an error with status 200: {excerpt(str(details.get('message') or error), key=key)}"
     return Busy(words) if str(details.get("code")) in _BUSY else ModelUnavailable(words, hint="See what the endpoint logs.")
 
 
@@ -127,9 +127,9 @@ def estimate(words: str) -> int:
     return plain // 4 + len(words) - plain + 1
 
 
-def excerpt(words: str) -> str:
-    """Return the beginning of a server's words, for an operator."""
-    return text.one_line(words)[:300]
+def excerpt(words: str, *, key: str = "") -> str:
+    """Return the beginning of a server's words, for an operator; without our key, which some repeat."""
+    return text.one_line(words.replace(key, "[the key]") if key else words)[:300]
 
 
 def read_bullets(content: str) -> tuple[str, ...]:
