@@ -46,6 +46,11 @@ def test_a_new_answer_counts_even_if_it_cannot_be_asked_about(tmp_path):
         assert [get(tmp_path, served.url) for _ in range(2)] == [b"first", b"second"]
 
 
+def test_an_answer_that_says_nothing_is_new_and_packed_is_understood(tmp_path):
+    with site(Answer(b"first", headers=ETAG), Answer(b"", status=304, headers=(("Content-Encoding", "gzip"),))) as served:
+        assert [get(tmp_path, served.url) for _ in range(2)] == [b"first"] * 2
+
+
 def test_nothing_new_without_having_asked_is_malformed(tmp_path):
     with site(Answer(b"", status=304)) as served, pytest.raises(SourceMalformed, match="HTTP 304"):
         get(tmp_path, served.url)

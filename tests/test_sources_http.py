@@ -103,6 +103,12 @@ def test_what_is_packed_is_unpacked():
         assert fetch(served.url, limits=QUICK) == b"word " * 10_000
 
 
+def test_what_is_packed_in_pieces_is_unpacked_whole():
+    packed = gzip.compress(b"one ") + gzip.compress(b"two ") + gzip.compress(b"three")
+    with site(Answer(packed, headers=(("Content-Encoding", "gzip"),))) as served:
+        assert fetch(served.url, limits=QUICK) == b"one two three"
+
+
 def test_a_small_answer_that_unpacks_into_a_huge_one_is_refused():
     bomb = gzip.compress(bytes(50_000_000))
     with (

@@ -9,10 +9,14 @@ from newsletter.errors import SourceMalformed
 from newsletter.sources.http.limits import Later
 
 _CHUNK = 65_536  # bytes
+_NOT_MODIFIED = 304
+_BEGINS = b"\x1f\x8b"  # a member of gzip's; what is packed may be several (RFC 1952 section 2.2)
 
 
 def read(response: httpx2.Response, size: int) -> bytes:
     """Return the body unpacked, never holding more than `size` and one chunk of it."""
+    if response.status_code == _NOT_MODIFIED:
+        return b""  # it has none, also where its headers are those of one that is packed
     encoding = response.headers.get("Content-Encoding", "identity").strip().lower()
     if encoding not in {"identity", "gzip", "x-gzip", ""}:
         raise SourceMalformed(
@@ -38,6 +42,8 @@ def _unpacked(chunks: Iterator[bytes], url: httpx2.URL) -> Iterator[bytes]:
             while waiting and not unpacker.eof:
                 yield unpacker.decompress(waiting, _CHUNK)
                 waiting = unpacker.unconsumed_tail
+                if unpacker.unused_data.startswith(_BEGINS):
+                    waiting, unpacker = unpacker.unused_data, zlib.decompressobj(wbits=31)
     except zlib.error as error:
         raise SourceMalformed(f"{url}: says gzip and is none: {error}", hint="Tell the operator of the site.") from error
     if not unpacker.eof:
