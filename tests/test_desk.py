@@ -182,6 +182,7 @@ def test_a_note_and_a_summary_are_kept_with_what_they_replaced(mina, make, draft
         ("move", 1, {"to": "first"}),
         ("move", 1, {"to": "9" * 400}),
         ("choose", 1, {"summary": ""}),
+        ("drop", 1, {"seen": "9" * 5000}),
         ("explode", 1, {}),
         ("explode", None, {}),
         ("", None, {}),
@@ -307,6 +308,7 @@ def test_an_issue_is_paused_resumed_and_cancelled(mina, make, site):
     mina.post(PAGE, data={"do": "cancel", "reason": "wrong day", "sure": "yes"})
     again = make.again(issue)
     assert (again.status, again.reason) == (IssueStatus.CANCELLED, "wrong day")
+    assert 'class="said"' not in mina.get(f"{PAGE}?said=cancel").text  # the page says it, and no empty box beside it
 
 
 def test_a_test_goes_to_one_address(mina, make, site):

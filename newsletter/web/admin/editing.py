@@ -62,10 +62,10 @@ class _Edited:
         return self._back(request, slug, name, anchor=f"paper-{paper_id}")
 
     def _change(self, slug: str, name: str, sent: Form, who: SignedIn, work: Work) -> None:
-        seen = first(sent, "seen")
+        seen = _number(sent, "seen") if first(sent, "seen") else None
         with self._services.sessions.begin() as session:
             issue = desk.named(session, slug, name)
-            work(session, Hand(issue.id, who.name, self._services.clock(), int(seen) if seen.isdecimal() else None))
+            work(session, Hand(issue.id, who.name, self._services.clock(), seen))
         log.info("issue edited", newsletter=slug, issue=name, what=first(sent, "do"), by=who.name)
 
     def _rewrite(self, slug: str, name: str, paper_id: int) -> None:
