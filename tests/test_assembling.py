@@ -191,6 +191,25 @@ def test_a_late_paper_comes_in_the_next_issue(sessions, make, newsletter):
     assert _numbers(make, _assemble(sessions, newsletter, NEXT, TOMORROW)) == [1, 3]
 
 
+def test_a_paper_whose_reading_ended_after_the_issue_was_made_is_late(sessions, make, newsletter):
+    make.papers(2)
+    _assemble(sessions, newsletter, now=NOW + timedelta(minutes=1))
+    make.papers(1)  # its reading began before
+
+    assert _numbers(make, _assemble(sessions, newsletter, NEXT, TOMORROW)) == [1]
+
+
+def test_what_a_new_source_listed_before_it_was_chosen_is_not_late(sessions, make, newsletter):
+    make.papers(1)
+    _assemble(sessions, newsletter)
+    with sessions.begin() as session:
+        session.get_one(Newsletter, newsletter.id).sources = ["sample", "another"]
+    make.papers(2, source="another", seen_at=TOMORROW)
+    make.papers(3, day=NEXT, source="another", seen_at=TOMORROW)
+
+    assert _numbers(make, _assemble(sessions, newsletter, NEXT, TOMORROW)) == [3]
+
+
 def test_papers_from_before_the_newsletter_are_not_late(sessions, make):
     newsletter = make.newsletter(created_at=datetime(2024, 3, 14, 12, 0, tzinfo=UTC))
     make.papers(1, day=DAY - timedelta(days=1))

@@ -3,7 +3,7 @@
 from collections.abc import Collection as Some
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 
 from sqlalchemy import delete, select
 from sqlmodel import Session, col
@@ -24,6 +24,8 @@ from newsletter.models import (
     PaperListing,
 )
 from newsletter.schedule import REACH, Period
+
+LONGEST_READING = timedelta(minutes=20)  # a list counts as seen when its reading began, and is stored when it ends
 
 
 @dataclass(frozen=True)
@@ -57,6 +59,7 @@ def assemble(  # noqa: PLR0913 -- which issue of what
     issue = _find_or_start(session, newsletter, period, cadence, now=now)
     if issue.status is not IssueStatus.EMPTY:
         return issue
+    issue.sources = list(newsletter.sources)
     ranked = select_papers(_candidates(session, newsletter, issue, now=now))
     if ranked:
         _fill(session, newsletter, issue, ranked, now=now)
@@ -133,7 +136,7 @@ def _candidates(session: Session, newsletter: Newsletter, issue: Issue, *, now: 
         col(IssuePaper.newsletter_id) == newsletter.id, col(IssuePaper.cadence) == issue.cadence, ~col(IssuePaper.released)
     )
     rows = session.execute(
-        select(Paper, col(PaperListing.day), col(PaperListing.seen_at))
+        select(Paper, PaperListing)
         .join(PaperListing, col(PaperListing.paper_id) == col(Paper.id))
         .where(
             col(PaperListing.source).in_(newsletter.sources),
@@ -145,17 +148,24 @@ def _candidates(session: Session, newsletter: Newsletter, issue: Issue, *, now: 
     to_come = untried_periods(session, newsletter, issue.cadence, now=now)
     since = newsletter.created_at.date()
     return [
-        Candidate(paper.id, paper.votes, paper.published_at, day)
-        for paper, day, seen_at in rows
-        if day >= issue.first_day or (since <= day and is_late(day, seen_at, earlier, to_come))
+        Candidate(paper.id, paper.votes, paper.published_at, listed.day)
+        for paper, listed in rows
+        if listed.day >= issue.first_day or (since <= listed.day and is_late(listed, earlier, to_come))
     ]
 
 
-def is_late(day: date, seen_at: datetime, earlier: Iterable[Issue], to_come: Some[Period]) -> bool:
+def is_late(listed: PaperListing, earlier: Iterable[Issue], to_come: Some[Period]) -> bool:
     """Whether a paper listed on an earlier day was missed: its day has no issue and gets none, or one from before it was seen."""
-    if any(period.first_day <= day <= period.last_day for period in to_come):
+    if any(period.first_day <= listed.day <= period.last_day for period in to_come):
         return False
-    return not any(issue.first_day <= day <= issue.last_day and issue.created_at >= seen_at for issue in earlier)
+    return not any(issue.first_day <= listed.day <= issue.last_day and _had_chance(listed, issue) for issue in earlier)
+
+
+def _had_chance(listed: PaperListing, issue: Issue) -> bool:
+    """Whether an issue of its day could tell a paper, or owes it nothing: its source was none of the newsletter's then."""
+    if listed.paper_id in issue.left_out or (issue.sources and listed.source not in issue.sources):
+        return True
+    return issue.created_at >= listed.seen_at + LONGEST_READING
 
 
 def _earlier_issues(session: Session, newsletter: Newsletter, issue: Issue) -> Sequence[Issue]:

@@ -198,6 +198,7 @@ class Issue(SQLModel, table=True):
     reason: str = ""  # why it is empty or cancelled
     emptiness: Emptiness = Field(default=Emptiness.NOT, sa_column=enum_column(Emptiness, "emptiness", server_default=""))
     left_out: list[int] = Field(default_factory=list, sa_column=json_column(server_default="[]"))  # papers below a week's best
+    sources: list[str] = Field(default_factory=list, sa_column=json_column(server_default="[]"))  # that it was made of
     subject: str = ""  # set when frozen
     note: str = Field(default="", sa_column_kwargs={"server_default": ""})  # the editor's, at the top
     created_at: datetime
