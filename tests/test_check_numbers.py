@@ -167,6 +167,38 @@ def test_a_number_of_another_kind_of_thing_is_no_slip():
     assert wrong_magnitudes("It has 7 billion parameters.", "700만 토큰을 씁니다.") is None
 
 
+@pytest.mark.parametrize(
+    ("source", "summary"),
+    [
+        ("We train on 8 GPUs and stack 80 layers.", "GPU 80개로 학습합니다."),
+        ("We train on 8 GPUs.", "8,000개의 GPU를 씁니다."),
+        ("We ask five experts.", "전문가 50명에게 묻습니다."),
+        ("It completes 30% of them.", "0.3%만 해냅니다."),
+        ("It completes 30% of them.", "3,000%를 해냅니다."),
+        ("Memory falls to 80GB.", "메모리가 800GB로 줄어듭니다."),
+        ("We test 19 models.", "모델 1,900개를 시험합니다."),
+        ("Models of 1B, 8B and 46B parameters.", "모델은 100 billion, 8 billion 파라미터입니다."),
+        ("The rate is 0.65 kbps.", "65 kbps입니다."),
+    ],
+)
+def test_what_is_counted_tells_a_slip_from_another_number(source, summary):
+    assert wrong_magnitudes(source, summary)
+
+
+@pytest.mark.parametrize(
+    ("source", "summary"),
+    [
+        ("We train on 8 GPUs and stack 80 layers.", "80개 레이어를 쌓습니다."),
+        ("It has three stages.", "예제 3,000개를 씁니다."),
+        ("We release 20 tasks.", "모델 2개를 공개합니다."),
+        ("The score is 0.58.", "점수는 58점입니다."),
+        ("In 2024 we tested 20 tasks.", "2024년에 시험했습니다."),
+    ],
+)
+def test_the_same_digits_of_other_things_are_no_slip(source, summary):
+    assert wrong_magnitudes(source, summary) is None
+
+
 def test_a_number_that_is_nowhere_in_the_source_is_named():
     reason = unknown_numbers(SOURCE, "정확도 93.7%를 얻었고, 세 단계와 2 단계로 되어 있습니다.")
     assert reason

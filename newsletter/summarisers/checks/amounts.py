@@ -13,12 +13,13 @@ _COUNTED = 10  # up to here a model may count for itself
 _FEW = 5
 _KOREAN_SIZE = re.compile(r"[만억조경]|[십백천](?![만억조])|\d{3,}$")
 _FARTHEST = 6  # powers of ten: B for K
+_FAR = 3  # powers of ten, where only the digits are the same
 
 
 def wrong_magnitudes(source: str, summary: str) -> Reason | None:
     """Return the numbers that the source has with the same digits at another power of ten, and nowhere as they are said."""
     known = quantities(plain(source))
-    slips = [(said, meant) for said in _said(summary) if not stands(said, known) and (meant := _meant(said, known))]
+    slips = [(said, meant) for said in _said(summary) if (meant := _meant(said, known)) and not _rightly(said, known)]
     if not slips:
         return None
     told = " and ".join(f"“{said.text}” where the source has “{meant.text}”" for said, meant in slips[:3])
@@ -42,13 +43,20 @@ def _said(summary: str) -> list[Quantity]:
 
 def stands(said: Quantity, known: Sequence[Quantity]) -> bool:
     """Tell whether the source has a number, in whatever words."""
-    return any(_same(said, ours, theirs) for ours in said.values for each in known for theirs in _readings(each))
+    return any(_same(said, ours, theirs) for ours in said.values for each in known for theirs in _readings(said, each))
 
 
-def _readings(known: Quantity) -> Iterator[Fraction]:
-    """Yield what a number of the source may be said as: 0.58 is 58 %."""
+def _rightly(said: Quantity, known: Sequence[Quantity]) -> bool:
+    """Tell whether the source has a number of what it counts here: "80 GPUs" is not right by "80 layers" beside "8 GPUs"."""
+    standing = [each for each in known if stands(said, [each])]
+    slipped = any(said.counts & each.counts for each in known if _slipped(said, each))
+    return any(not slipped or not each.counts or each.counts & said.counts for each in standing)
+
+
+def _readings(said: Quantity, known: Quantity) -> Iterator[Fraction]:
+    """Yield what a number of the source may be said as: 0.58 is 58 %, or 58 points."""
     yield from known.values
-    if known.value <= 1:
+    if known.value <= 1 and (said.unit == "%" or "point" in said.counts):
         yield known.value * 100
 
 
@@ -82,16 +90,27 @@ def _meant(said: Quantity, known: Sequence[Quantity]) -> Quantity | None:
 
 
 def _slipped(said: Quantity, meant: Quantity) -> bool:
-    if "year" in {said.unit, meant.unit} or said.unit != meant.unit or _slips_little(meant):
+    if "year" in {said.unit, meant.unit} or said.unit != meant.unit:
         return False
     if said.noun and meant.noun and said.noun != meant.noun:
         return False
-    power = _power(said.value, meant.value)
-    if _significant(said.value) == "1" and max(said.value, meant.value) < LARGE and not said.unit:
-        return False  # 10 and 100 are everywhere
-    told_apart = _significant(said.value) != "1" or bool(said.noun and said.noun == meant.noun)
-    farthest = _FARTHEST if _large(said) and _large(meant) and told_apart else 1
-    return 0 < abs(power) <= farthest or (_large(meant) and _composite_slipped(said, meant))
+    if _slips_little(meant) and not (said.counts & meant.counts and meant.value > 1 and meant.text.isalpha()):
+        return False
+    return 0 < abs(_power(said.value, meant.value)) <= _reach(said, meant) or (_large(meant) and _composite_slipped(said, meant))
+
+
+def _reach(said: Quantity, meant: Quantity) -> int:
+    """Return by how many powers of ten the same digits are still the same number: the more is known of both, the more."""
+    if said.counts & meant.counts:
+        return _FARTHEST
+    digits, small = _significant(said.value), max(said.value, meant.value) < LARGE
+    if _large(said) and _large(meant) and digits != "1":
+        return _FARTHEST
+    if digits == "1" and small and not said.unit:
+        return 0  # 10 and 100 are everywhere
+    if len(digits) == 1 and small and not said.unit and said.counts and meant.counts:
+        return 0  # 2 models are no slip of 20 tasks
+    return 1 if len(digits) == 1 and not said.unit else _FAR
 
 
 def _slips_little(meant: Quantity) -> bool:

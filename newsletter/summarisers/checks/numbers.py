@@ -9,6 +9,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 
+from newsletter.summarisers.checks.counted import counted
+
 
 @dataclass(frozen=True)
 class Quantity:
@@ -21,6 +23,7 @@ class Quantity:
     scale: int = 1  # said by a word or a letter: 억, K, million
     named: bool = False  # a part of a name, a marker, a word: a source may mean it, a summary is not held to it
     noun: str = ""  # what is counted, where it is one of the few kinds that are told apart
+    counts: frozenset[str] = frozenset()  # what it may count, by the words around it
 
     @property
     def value(self) -> Fraction:
@@ -64,6 +67,11 @@ _UNIT = re.compile(
     r"|배(?![치경열포터우]))"
     r"|(?P<year>년(?!\s?[간동이]))|-?(?P<letters>[A-Za-z]+))"
 )
+_MEASURES = frozenset(
+    {  # other letters make a name: "3D"
+        *("GB", "MB", "TB", "KB", "ms", "fps", "FPS", "dB", "Hz", "kHz", "MHz", "GHz", "px", "min", "h", "hr", "hrs", "s", "sec"),
+    }
+)
 _NOUNS = {
     "parameters": r"param|매개\s?변수|파라미터|패러미터",
     "tokens": r"token|토큰",
@@ -78,6 +86,7 @@ _MARKER = re.compile(r"\d{1,2}\)(?=\s|$|[가-힣])", re.ASCII)
 _VERSIONED = re.compile(
     r"(?:^|[\s(,])(?!(?:In|On|Of|At|By|For|The|Our|Over|With|From|About|Only|Nearly|Using|Across)\s)[A-Z][\w.-]*\s$"
 )
+_COUNTER = re.compile(r"\s?(?:개(?!월)|명|장|건|편|가지|대(?!비|상)|쌍)")  # "GPU 8개" is no version
 _YEARS = range(1900, 2101)
 
 
@@ -100,7 +109,10 @@ def _read(prose: str, found: re.Match[str]) -> Quantity:
     named = scale == 1 and (letters or (unit in {"", "year"} and _is_named(prose, start, end, found[0])))
     named = named or (start > 0 and prose[start - 1].isascii() and prose[start - 1].isalpha())
     noun = _NOUN.search(prose, end, end + _NOUN_WITHIN)
-    return Quantity((value,), prose[start:end], (start, end), unit, scale, named, (noun and noun.lastgroup) or "")
+    kinds = counted(prose, start, end)
+    if unit == "year" and prose[end - 1] != "년" and ("," in found[0] or kinds):
+        unit = ""  # "1,900 models" and "2000 samples" are no years
+    return Quantity((value,), prose[start:end], (start, end), unit, scale, named, (noun and noun.lastgroup) or "", kinds)
 
 
 def _scaled(prose: str, number: Fraction, end: int) -> tuple[Fraction, int, int]:
@@ -142,7 +154,7 @@ def _unit(prose: str, value: Fraction, end: int) -> tuple[str, bool, int]:
     if not found or (found["letters"] and not prose[end].isalpha()):
         return ("year" if value in _YEARS and not found else ""), False, end
     if found["letters"]:
-        return "", True, end
+        return "", found["letters"] not in _MEASURES, end
     if found["year"]:
         return ("year", False, found.end()) if value in _YEARS else ("", False, end)
     return ("%" if found["percent"] else "x"), False, found.end()
@@ -157,7 +169,7 @@ def _is_named(prose: str, start: int, end: int, figure: str) -> bool:
         return True
     if _MARKER.match(prose, start) and (not before or before[-1] in " (\n"):
         return True
-    return len(figure) <= len("10.5") and bool(_VERSIONED.search(before))
+    return len(figure) <= len("10.5") and bool(_VERSIONED.search(before)) and not _COUNTER.match(after)
 
 
 _RANGE = re.compile(r"\s?(?:[~\-–—]|to|and|or|,|에서|부터|및|와|과|,? ?(?:and|or))\s?", re.IGNORECASE)
@@ -168,7 +180,10 @@ def _with_ranges(found: Sequence[Quantity], prose: str) -> list[Quantity]:
     done = list(found)
     for place in range(len(found) - 2, -1, -1):
         one, following = done[place], done[place + 1]
-        if one.scale > 1 or one.named or not _RANGE.fullmatch(prose, one.span[1], following.span[0]):
+        if not _RANGE.fullmatch(prose, one.span[1], following.span[0]):
+            continue
+        done[place] = one = replace(one, counts=one.counts | following.counts)
+        if one.scale > 1 or one.named:
             continue
         if following.scale > 1:
             one = replace(one, values=(*one.values, one.value * following.scale), noun=one.noun or following.noun)
@@ -208,7 +223,7 @@ def _words(prose: str) -> Iterator[Quantity]:
         if found["first"] and found["first"].lower() == "a" and scale == 1:
             continue
         value = Fraction(_NUMERALS.get((found["first"] or "a").lower(), 1) * scale)
-        yield Quantity((value,), found[0], found.span(), scale=scale, named=True)
+        yield Quantity((value,), found[0], found.span(), scale=scale, named=True, counts=counted(prose, *found.span()))
 
 
 _KOREAN_WORD = re.compile(r"(?<![가-힣\d.])(?<!\d\s)(?P<small>[십백천])(?P<large>[만억조])(?=[\s개명장건편]|$)")
@@ -218,4 +233,4 @@ def _korean_words(prose: str) -> Iterator[Quantity]:
     """Yield "백만 개" and "천억 파라미터": a size alone is a number too; "수백만" is none."""
     for found in _KOREAN_WORD.finditer(prose):
         scale = _SMALL[found["small"]] * _LARGE[found["large"]]
-        yield Quantity((Fraction(scale),), found[0], found.span(), scale=scale)
+        yield Quantity((Fraction(scale),), found[0], found.span(), scale=scale, counts=counted(prose, *found.span()))
