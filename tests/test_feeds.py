@@ -75,6 +75,7 @@ def test_a_day_is_utcs():
     [
         ("https://arxiv.org/abs/2403.00001v2", "urn:x:1"),
         ("https://arxiv.org/pdf/2403.00001", "urn:x:1"),
+        ("https://ar5iv.labs.arxiv.org/html/2403.00001", "urn:x:1"),
         ("https://doi.org/10.48550/arXiv.2403.00001", "urn:x:1"),
         ("https://huggingface.co/papers/2403.00001", "urn:x:1"),
         ("https://example.org/1", "oai:arXiv.org:2403.00001v1"),

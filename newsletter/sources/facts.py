@@ -14,7 +14,10 @@ _ARXIV_NAME = re.compile(rf"(?:oai:)?arxiv(?:\.org)?:({_ID})(?:v\d+)?", re.ASCII
 _ARXIV_DOI = re.compile(rf"/10\.48550/arxiv\.({_ID})", re.ASCII | re.IGNORECASE)
 CATEGORY = re.compile(r"[a-z]+(?:-[a-z]+)*(?:\.[A-Za-z]{2,}(?:-[A-Za-z]+)*)?")  # of arXiv: "cs.CL", "cond-mat.str-el", "cs"
 _LISTED_PATH = re.compile(r"/papers/([A-Za-z0-9._-]{1,100})/?")
-_ARXIV_HOSTS = {"arxiv.org", "www.arxiv.org", "export.arxiv.org", "alphaxiv.org", "www.alphaxiv.org"}
+_ARXIV_HOSTS = {
+    *("arxiv.org", "www.arxiv.org", "export.arxiv.org", "browse.arxiv.org", "ar5iv.labs.arxiv.org"),
+    *("ar5iv.org", "www.ar5iv.org", "alphaxiv.org", "www.alphaxiv.org"),
+}
 _CODE = re.compile(r"https?://(?:www\.)?(?:github\.com|gitlab\.com)/[\w-]{1,100}/[\w.-]{1,100}", re.ASCII | re.IGNORECASE)
 _PROJECT = re.compile(r"https?://[\w-]{1,63}\.(?:github|gitlab)\.io(?:/[\w./~-]{0,200})?", re.ASCII | re.IGNORECASE)
 _VIDEO = (".mp4", ".m4v", ".mov", ".qt", ".webm", ".ogv", ".avi", ".mkv")
