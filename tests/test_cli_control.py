@@ -367,8 +367,12 @@ def test_an_issue_that_waits_for_approval_goes_once_it_is_approved(newsletter, s
 
     assert f"daily {DAY} waits for approval: newsletter issues approve daily {DAY}" in newsletter.ok("run", DAY)
     assert _statuses(sessions) == []
+    waiting = newsletter.ok("issues", "show", "daily", DAY)
+    assert "to be approved by" in waiting
+    assert "document" in waiting  # what each paper is told by, as it stands
 
     assert newsletter.ok("issues", "approve", "daily", DAY).startswith(f"daily {DAY} is approved by ")
     newsletter.ok("run", DAY)
     assert _statuses(sessions) == ["sent"] * 3
+    assert "approved " in newsletter.ok("issues", "show", "daily", DAY)
     assert "there is nothing to approve" in newsletter.refused("issues", "approve", "daily", DAY)

@@ -10,7 +10,7 @@ from newsletter.cli import say
 
 if TYPE_CHECKING:
     from newsletter.deliveries.control import Unreached
-    from newsletter.issues.control import Placed, View
+    from newsletter.issues.control import Placed, Stages, View
     from newsletter.issues.desk import Change
 
 Slug = Annotated[str, typer.Argument(help="The newsletter.", show_default=False)]
@@ -89,6 +89,7 @@ def _show(view: "View") -> None:
         ("stage", "at"),
         [
             ("assembled", say.moment(stages.assembled_at)),
+            *_review(stages),
             ("frozen", say.moment(stages.frozen_at)),
             ("published", say.moment(stages.published_at)),
             *([("due from", say.moment(stages.due_from))] if stages.due_from else []),
@@ -111,6 +112,15 @@ def _show(view: "View") -> None:
         typer.echo("\nWhat editors did, the latest first:\n")
         changes = [(say.short(row.at), row.editor, row.action, row.paper, _change(row)) for row in view.edits]
         say.table(("at (UTC)", "who", "what", "paper", ""), changes)
+
+
+def _review(stages: "Stages") -> list[tuple[str, str]]:
+    """Return the line of an issue that waits for approval, or was approved; of one that nobody has to look at none."""
+    if stages.approved_at:
+        return [("approved", say.moment(stages.approved_at))]
+    if stages.review_until and not stages.frozen_at:
+        return [("to be approved by", say.moment(stages.review_until))]
+    return []
 
 
 def _telling(row: "Placed") -> str:

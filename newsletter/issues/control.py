@@ -14,6 +14,7 @@ from newsletter.deliveries.mailer import TEST_OF
 from newsletter.errors import Conflict, NotFound, Reply
 from newsletter.issues.desk import Change, history
 from newsletter.issues.publishing import cancel
+from newsletter.issues.telling import chosen
 from newsletter.lifecycle import DeliveryStatus
 from newsletter.models import (
     Delivery,
@@ -25,16 +26,17 @@ from newsletter.models import (
     PauseScope,
     Subscriber,
     Subscription,
-    Summary,
 )
 from newsletter.subscribers import Address, Policy, suppression_of
 
 
 @dataclass(frozen=True)
 class Stages:
-    """When an issue came how far (UTC); None for what is still to come."""
+    """When an issue came how far (UTC); None for what is still to come, or not asked for."""
 
     assembled_at: datetime
+    review_until: datetime | None  # by when it is to be approved
+    approved_at: datetime | None
     frozen_at: datetime | None
     published_at: datetime | None
     due_from: datetime | None  # the first of what waits
@@ -114,14 +116,24 @@ def show(session: Session, issue: Issue, *, now: datetime) -> View:
         catch_up=issue.catch_up,
         subject=issue.subject,
         pause=_pause(session, issue, now),
-        stages=Stages(
-            issue.created_at, issue.frozen_at, issue.published_at, control.first_due(session, issue.id), issue.finished_at
-        ),
+        stages=_stages(session, issue),
         papers=_papers(session, issue),
         deliveries=tuple(control.groups(session, issue.id)),
         words=tuple(_words(row) for row in control.last_words(session, issue.id)),
         note=issue.note,
         edits=tuple(history(session, issue.id)),
+    )
+
+
+def _stages(session: Session, issue: Issue) -> Stages:
+    return Stages(
+        assembled_at=issue.created_at,
+        review_until=issue.review_until,
+        approved_at=issue.approved_at,
+        frozen_at=issue.frozen_at,
+        published_at=issue.published_at,
+        due_from=control.first_due(session, issue.id),
+        finished_at=issue.finished_at,
     )
 
 
@@ -132,15 +144,15 @@ def _pause(session: Session, issue: Issue, now: datetime) -> Waiting | None:
 
 def _papers(session: Session, issue: Issue) -> tuple[Placed, ...]:
     rows = session.execute(
-        select(IssuePaper, Paper, col(Summary.origin))
+        select(IssuePaper, Paper)
         .join(Paper, col(Paper.id) == col(IssuePaper.paper_id))
-        .outerjoin(Summary, col(Summary.id) == col(IssuePaper.summary_id))
         .where(col(IssuePaper.issue_id) == issue.id)
         .order_by(col(IssuePaper.position))
     )
+    told = chosen(session, issue, session.get_one(Newsletter, issue.newsletter_id).language)
+    origins = {paper_id: summary.origin.value for paper_id, summary in told.items()}
     return tuple(
-        Placed(row.position, paper.title, paper.url, origin.value if origin else "", row.pinned, row.dropped)
-        for row, paper, origin in rows
+        Placed(row.position, paper.title, paper.url, origins.get(paper.id, ""), row.pinned, row.dropped) for row, paper in rows
     )
 
 
