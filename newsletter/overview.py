@@ -218,7 +218,8 @@ def _of_alarm(session: Session, alarm: Alarm) -> Need:
     if about.startswith("issue:"):
         name = _name_of(session, number)
         verb = {"pause": "resume", "review": "approve", "unapproved": "approve"}.get(kind, "show")
-        return Need(f"{name}: {alarm.subject}", f"newsletter issues {verb} {name}")
+        what = alarm.subject if name in alarm.subject else f"{name}: {alarm.subject}"
+        return Need(what, f"newsletter issues {verb} {name}")
     if kind == "bounces":
         return Need(alarm.subject, f"newsletter bounces {'apply' if about == 'held' else 'list'}")
     commands = {"pause": "pauses", "queue": "send", "held": "deliveries list --status held", "log-in": "admin list"}

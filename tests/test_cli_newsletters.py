@@ -101,6 +101,7 @@ def test_how_issues_come_about_is_set_shown_and_kept(installed_terminal):
         assert {name: str(row[name.replace("-", "_")]) for name in wanted} == wanted
     shown = installed_terminal.ok("newsletters", "show", "daily")
     assert all(any(line.split() == [name, value] for line in shown.splitlines()) for name, value in wanted.items())
+    assert [line.split()[0] for line in shown.splitlines()[1:4]] == ["slug", "title", "description"]
     assert "then-hold" in installed_terminal.ok("newsletters")
 
 

@@ -123,7 +123,9 @@ def show(
     from newsletter import newsletters, wiring
 
     with wiring.sessions_of(say.settings()).read() as session:
-        row = newsletters.find(session, slug).model_dump(mode="json")
+        found = newsletters.find(session, slug)
+        given = found.model_dump(mode="json")
+        row = {name: given[name] for name in type(found).model_fields}  # once expired, a row is dumped in any order
     if as_json:
         say.as_json(row)
         return
