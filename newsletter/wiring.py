@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
 from threading import Lock
+from time import monotonic
 from typing import TYPE_CHECKING
 
 import structlog
@@ -37,6 +38,7 @@ if TYPE_CHECKING:  # imported where they are made: commands that need none of th
 log = structlog.get_logger()
 QUEUE = "newsletter"  # the one queue of the broker
 DRAIN_TASK = "drain"  # what `wake` asks a worker for
+READING_SECONDS = 300.0  # that a list, of however many pages, or a batch of questions may take
 REWRITE_TASK = "write_again"  # what an editor asks a worker for
 
 
@@ -241,12 +243,13 @@ def journal_folder(settings: Settings) -> Path:
 
 
 def sites_of(settings: Settings) -> "Sites":
-    """Return where the sites are that papers come from, and how they are asked."""
+    """Return where the sites are that papers come from, and how they are asked, within READING_SECONDS from now."""
     from newsletter.sources.http import Web
     from newsletter.sources.registry import Sites
 
+    inside, folder = frozenset(settings.sources.inside), settings.data_dir / "cache" / "sources"
     return Sites(
-        Web(settings.base_url, inside=frozenset(settings.sources.inside), folder=settings.data_dir / "cache" / "sources"),
+        Web(settings.base_url, inside=inside, folder=folder, until=monotonic() + READING_SECONDS),
         huggingface=settings.huggingface_url,
         arxiv=settings.sources.arxiv_url,
         arxiv_feed=settings.sources.arxiv_feed_url,

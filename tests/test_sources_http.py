@@ -147,6 +147,18 @@ def test_a_site_that_drips_for_ever_is_cut_off():
     assert time.monotonic() - begun < 3
 
 
+def test_a_list_of_many_slow_pages_ends_too():
+    web = Web(limits=QUICK, until=time.monotonic() + 0.3)
+    begun = time.monotonic()
+    with site(Answer(drip=0.02)) as served:
+        for _ in range(3):
+            with pytest.raises(SourceUnavailable, match=r"not done after 0|took too long altogether"):
+                web.get(served.url, own=True)
+
+    assert time.monotonic() - begun < 3
+    assert len(served.asked) == 1
+
+
 def test_a_site_that_drips_its_first_words_is_cut_off_too():
     limits = Limits(connect=1, read=5, total=0.3, attempts=1)
     done = threading.Event()

@@ -1,8 +1,10 @@
 """One polite, bounded GET for every adapter."""
 
+import math
 import socket
+import time
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import httpx2
@@ -10,7 +12,7 @@ import stamina
 
 from newsletter import __version__
 from newsletter.deadline import deadline_of, retry_after
-from newsletter.errors import SourceMalformed
+from newsletter.errors import SourceMalformed, SourceUnavailable
 from newsletter.sources.http import bodies
 from newsletter.sources.http.cache import Cache, Kept
 from newsletter.sources.http.limits import DEFAULT, Later, Limits
@@ -39,6 +41,7 @@ class Web:
     inside: frozenset[str] = frozenset()  # hosts that may have an address of a private network
     folder: Path | None = None  # of what is kept between requests; None: nothing is, and nobody waits for others
     resolve: Resolve = socket.getaddrinfo
+    until: float = math.inf  # monotonic seconds, after which nothing more is asked: many slow pages of a list end, too
 
     def get(self, url: str, *, params: Mapping[str, str] | None = None, own: bool = False, accept: Collection[int] = ()) -> Page:
         """Return the answer to GET `url`, asking again with growing waits while the server is busy.
@@ -54,11 +57,18 @@ class Web:
         raise AssertionError("stamina tries at least once")
 
     def _attempt(self, target: httpx2.URL, reach: Reach, accept: frozenset[int]) -> Page:
+        left = self.until - time.monotonic()
+        if left <= 0:
+            raise SourceUnavailable(
+                f"{target.host}: its answers took too long altogether",
+                hint="Nothing to do: it is asked again at the next collection.",
+            )
+        limits = replace(self.limits, total=min(self.limits.total, left))
         cache = Cache(self.folder / "pages" if self.folder else None)
         kept = cache.find(str(target))
         with Turns(self.folder / "turns" if self.folder else None, self.limits).hold() as held:
             held.take(target)
-            page, validators = _get(_client(self, reach, held), _Wanted(target, kept, accept, held), self.limits)
+            page, validators = _get(_client(self, reach, held), _Wanted(target, kept, accept, held), limits)
         if kept and page.status == _NOT_MODIFIED:
             if page.url != kept.final:
                 cache.forget(kept)
