@@ -173,6 +173,30 @@ def test_a_link_of_the_abstract_is_no_invention():
     assert rules(bullets, paper=paper, strict=True) == ["link"]
 
 
+@pytest.mark.parametrize(
+    "bullet",
+    [
+        "***What's New***: {}",
+        "- **Technical Details**: {}",
+        "**핵심:** {}",
+        "***Technical Details*: {}",
+        "* {}",
+        "{} 코드는 [저장소](https://tidenet.example.org/code)에 있습니다.",
+        "{} \\textsc{{Tide}} 방식입니다.",
+    ],
+)
+def test_what_published_documents_are_written_with_is_no_fault_of_a_summary(bullet):
+    paper = replace(PAPER, abstract=f"{PAPER.abstract} Code of \\textsc{{Tide}}: https://tidenet.example.org/code")
+    bullets = (bullet.format(KOREAN[0]), *KOREAN[1:])
+
+    assert rules(bullets, paper=paper, strict=False) == []
+    assert rules(bullets, paper=paper, strict=True)
+
+
+def test_an_instruction_is_no_key():
+    assert rules(("***Formatting Instructions***: " + KOREAN[0], *KOREAN[1:]), strict=False) == ["template"]
+
+
 def test_a_near_copy_of_another_papers_summary_is_refused():
     near = (KOREAN[0].replace("TideNet", "Tidenet2"), *KOREAN[1:])
 

@@ -31,7 +31,7 @@ def test_each_line_gets_its_verdict_in_order():
 
 
 def test_a_line_that_cannot_be_read_says_why_and_the_others_are_checked():
-    found, result = check(["no json", "", '["a"]', line("a", "one text"), '{"id": "a"}', line("b", KOREAN)])
+    found, result = check(["no json", "", '["a"]', line("a", 7), '{"id": "a"}', line("b", KOREAN)])
 
     assert [each.get("line") for each in found] == [1, 3, 4, 5, None]
     assert "bullets" in found[2]["error"]
@@ -46,6 +46,12 @@ def test_half_a_character_is_told_and_breaks_nothing():
     assert [each.get("line") for each in found] == [1, 2, None]
     assert "half a character" in found[0]["error"]
     assert result.exit_code == 1
+
+
+def test_bullets_may_be_the_lines_of_one_text():
+    found, _ = check([line("a", "\n".join(f"- {bullet}" for bullet in KOREAN), language="ko-KR")])
+
+    assert found == [{"id": "a", "passes": True, "reasons": []}]
 
 
 def test_strict_wants_every_number_in_title_and_abstract():

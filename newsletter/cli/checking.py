@@ -39,7 +39,7 @@ def check(
     if unread:
         raise BadInput(
             f"{file}: {unread} {'line' if unread == 1 else 'lines'} could not be read.",
-            hint="Each line is an object with id, language, title, abstract (texts) and bullets (a list of texts).",
+            hint="Each line is an object with id, language, title, abstract (texts) and bullets (texts, or one with many lines).",
         )
 
 
@@ -85,8 +85,10 @@ def _given(line: bytes) -> dict[str, Any]:
     given["id"] = str(given["id"]) if isinstance(given.get("id"), int) else given.get("id")
     if wrong := [name for name in _TEXTS if not isinstance(given.get(name), str)]:
         raise ValueError(f"{', '.join(wrong)}: missing, or no text.")
+    if isinstance(given.get("bullets"), str):  # a text with a bullet on each line
+        given["bullets"] = [line for line in given["bullets"].splitlines() if line.strip()]
     if not isinstance(given.get("bullets"), list) or not all(isinstance(bullet, str) for bullet in given["bullets"]):
-        raise ValueError("bullets: missing, or no list of texts.")
+        raise ValueError("bullets: missing, or neither a list of texts nor a text.")
     return given
 
 

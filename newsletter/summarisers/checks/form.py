@@ -10,7 +10,12 @@ MOST_BULLETS = 15
 LONGEST_BULLET = 2000  # characters
 SHORTEST_SUMMARY = 30  # characters, all bullets
 
-_KEY = re.compile(r"\s*\*{2,3}[^*\n]{1,40}\*{2,3}\s*:\s*")  # "**What's New**: …": older documents have it
+_DASH = re.compile(r"\A\s*(?:[-*•]\s+)?")  # the line of a document may be given as it stands
+_KEY = re.compile(
+    r"\A\*{1,3}[^*\n]{1,40}(?:\*{1,3}\s*[:：]|[:：]\s?\*{1,3})\s*"
+)  # "**What's New**: …": published documents have it
+_FONT = re.compile(r"\\(?:text[a-z]{2}|emph|math[a-z]{2})\{([^{}\n]{1,80})\}")
+_POINTING = re.compile(r"\[([^\[\]\n]{1,80})\]\(([^()\s]+)\)")
 _FOREIGN = re.compile(
     "[\u0400-\u052f\u0530-\u058f\u0590-\u05ff\u0600-\u06ff\u0900-\u0dff\u0e00-\u0eff\u10a0-\u10ff\u3041-\u30ff\u3400-\u4dbf\u4e00-\u9fff]+"
 )
@@ -18,7 +23,7 @@ _CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ufffd]")
 _TAGS = "a|b|i|u|p|em|br|hr|h[1-6]|ul|ol|li|div|span|table|tr|td|th|img|sup|sub|pre|code"
 _TAGS += "|strong|script|style|font|center|video|iframe|details"
 _MARKUP = re.compile(
-    rf"</?(?:{_TAGS})(?:\s[^<>]*)?/?>|&(?:amp|lt|gt|quot|nbsp|#\d+);|```|\*\*[^*\n]+\*\*|__[^_\n]+__|\]\(|^\s*#{{1,6}}\s"
+    rf"</?(?:{_TAGS})(?:\s[^<>]*)?/?>|&(?:amp|lt|gt|quot|nbsp|#\d+);|```|\*\*[^*\n]+\*|__[^_\n]+__|\]\(|^\s*#{{1,6}}\s"
     r"|^\s*[-*•]\s|\\[a-zA-Z]{2,}|\\[%&_#${}()\[\]]|\$[^$\n]{1,80}\$|^\s*\||<\|",
     re.IGNORECASE | re.MULTILINE,
 )
@@ -58,8 +63,8 @@ _KOREAN_ENDS = "다요죠음임함됨짐움듬줌옴감남봄슴까것점력성�
 
 
 def faults(source: str, bullets: Sequence[str], *, language: str, strict: bool) -> list[Reason]:
-    """Return what is wrong with the form of a summary; `strict` allows no bold keys and no link, even of the source's own."""
-    spoken = [bullet if strict else _KEY.sub("", bullet, count=1) for bullet in bullets]
+    """Return what is wrong with the form of a summary; `strict` allows no bold keys, nor the source's own links and TeX."""
+    spoken = list(bullets) if strict else [_spoken(source, bullet) for bullet in bullets]
     text = "\n".join(spoken)
     found = [
         _size(spoken),
@@ -67,13 +72,29 @@ def faults(source: str, bullets: Sequence[str], *, language: str, strict: bool) 
         _words("script", _foreign(source, text), "The summary has words in a script that the source does not have"),
         _words("control", [repr(each) for each in _CONTROL.findall(text)], "The summary has control characters or broken ones"),
         _words("remnant", _all(_REMNANT, spoken), "The summary has remains of JSON or of a printed list"),
-        _words("markup", _all(_MARKUP, spoken), "The summary has markup, and it must be plain text"),
+        _words(
+            "markup",
+            [each for each in _all(_MARKUP, spoken) if strict or not _sources_own(source, each)],
+            "The summary has markup, and it must be plain text",
+        ),
         _words("link", _links(source, text, strict=strict), "The summary has a link or an address that no summary needs"),
         _words("refusal", _all(_REFUSAL, spoken), "The model refused, or says that it was given nothing"),
-        _words("template", _all(_TEMPLATE, spoken), "The summary has text of a template in place of content"),
+        _words("template", _all(_TEMPLATE, bullets), "The summary has text of a template in place of content"),
         _words("truncated", _stumps(spoken, strict=strict), "The summary stops in the middle of a sentence"),
     ]
     return [reason for reason in found if reason]
+
+
+def _spoken(source: str, bullet: str) -> str:
+    """Return a published bullet without its dash and its bold key, and the source's own names and links without their markup."""
+    text = _KEY.sub("", _DASH.sub("", bullet, count=1), count=1)
+    text = _FONT.sub(lambda found: found[1] if found[1] in source else found[0], text)
+    return _POINTING.sub(lambda found: found[0] if found[2].rstrip("/") not in source else f"{found[1]} {found[2]}", text)
+
+
+def _sources_own(source: str, markup: str) -> bool:
+    """Tell TeX that the source has too; what the daily lists leave of it is the macro's name."""
+    return markup.startswith(("\\", "$")) and (markup in source or markup.strip("\\$") in source)
 
 
 def _words(rule: str, words: Sequence[str], sentence: str) -> Reason | None:
@@ -103,7 +124,7 @@ def _size(bullets: Sequence[str]) -> Reason | None:
 
 
 def _language(text: str, language: str) -> Reason | None:
-    wanted = language.split("-", maxsplit=1)[0]
+    wanted = re.split("[-_]", language.strip().lower(), maxsplit=1)[0]
     if wanted not in {"ko", "en"} or not any(map(str.isalpha, text)) or language_of(text) == wanted:
         return None
     return Reason("language", (), f"The summary is not written in the language asked for ({language}).")
