@@ -19,7 +19,7 @@ SYSTEM_PACKAGES := postfix dovecot-imapd dovecot-lmtpd dovecot-sieve opendkim op
 # While it is there and says 101, Debian starts none of the servers that it installs (see invoke-rc.d(8)).
 POLICY := /usr/sbin/policy-rc.d
 
-.PHONY: help demo up test check fmt test-system test-faults bench bench-summaries audit ci lock clean
+.PHONY: help demo up test check fmt test-system test-faults test-days bench bench-summaries audit ci lock clean
 .DEFAULT_GOAL := help
 
 help: ## List what can be made.
@@ -59,6 +59,9 @@ test-system: $(VENV)/dev.stamp ## Tests with a real mail server and a real brows
 
 test-faults: $(VENV)/dev.stamp ## Break everything while mail is sent, and count: ARGS=--quick, ARGS="--scenario kill --n 1000", ARGS=--list.
 	@$(BIN)/python faults/run.py $(ARGS)
+
+test-days: $(VENV)/dev.stamp ## Live through sixty days of lists with all that breaks, and count: ARGS="--days 7 --database sqlite".
+	@PYTHONPATH=tests $(BIN)/python faults/days.py $(ARGS)
 
 bench: $(VENV)/dev.stamp ## What sending costs: ARGS="--quick", ARGS="--case signed --n 2000", ARGS=--list.
 	@$(BIN)/python -m bench $(ARGS)
