@@ -138,7 +138,8 @@ def listing(session: Session) -> Sequence[Newsletter]:
 
 def find(session: Session, slug: str) -> Newsletter:
     """Return a newsletter by its slug; raises NotFound naming those there are."""
-    row = session.scalars(select(Newsletter).where(col(Newsletter.slug) == slug)).one_or_none()
+    named = select(Newsletter).where(col(Newsletter.slug) == slug)
+    row = session.scalars(named).one_or_none() if "\0" not in slug else None  # PostgreSQL cannot even compare that
     if row is None:
         known = ", ".join(row.slug for row in listing(session))
         hint = f"There are: {known}." if known else "Add one: `newsletter newsletters add`."

@@ -177,6 +177,23 @@ def test_what_is_not_there_is_a_page_too(desk):
     assert [mina.post(f"/admin/alarms/{number}/dismiss").status_code for number in ("99", "x")] == [404, 422]
 
 
+@pytest.mark.parametrize(
+    "path", ["/archive/daily%00", "/w/daily%00/2024-03-14/1", "/admin/issues/daily%00/2024-03-14", "/admin/remarks/9{}/close"]
+)
+def test_what_no_database_can_look_for_is_a_page_too(desk, path):
+    ask = desk.mina().post if "{}" in path else desk.mina().get
+
+    assert ask(path.format("9" * 20)).status_code == 404
+
+
+def test_a_name_and_words_with_nul_are_only_wrong_ones(desk, make):
+    issue, mina = make.issue(desk.newsletter, IssueStatus.DRAFT), desk.mina()
+
+    assert desk.browser().post("/admin/login", data={"name": "mi\0no", "password": "x"}).status_code == 403
+    mina.post(f"/admin/issues/daily-papers/{DAY}", data={"do": "cancel", "sure": "yes", "reason": "wrong\0 day"})
+    assert make.again(issue).reason == "wrong day"
+
+
 def test_whatever_others_say_is_only_text(desk, make):
     issue = desk.publish()
     with make.sessions.begin() as session:

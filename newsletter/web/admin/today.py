@@ -11,12 +11,13 @@ from fastapi.responses import Response
 
 from newsletter import alarms, remarks, today
 from newsletter.deliveries import control
-from newsletter.errors import Conflict
+from newsletter.errors import Conflict, NotFound
 from newsletter.web.admin import guard
 from newsletter.web.pages import LOOK, Pages, language_of
 from newsletter.web.services import Services
 
 log = structlog.get_logger()
+LARGEST = 2**31 - 1  # number of a row
 
 
 def routes(services: Services, pages: Pages) -> APIRouter:
@@ -64,6 +65,8 @@ class _Today:
     def _do(self, request: Request, what: str, number: int, work: Callable[[Any, str, datetime], object]) -> Response:
         """Do it, note who did, and show the page again; what was done before, by a button pressed twice, is done."""
         who, now = guard.signed_in(self._services, request), self._services.clock()
+        if number > LARGEST:
+            raise NotFound(f"There is no number {number} on this page.")
         with suppress(Conflict), self._services.sessions.begin() as session:
             work(session, who.name, now)
             log.info(what, number=number, by=who.name)
