@@ -35,7 +35,7 @@ class Account:
 
     def table(self) -> str:
         """Return everything for a terminal."""
-        lines = [f"{name:<42}{_shown(value)}" for name, value in self.figures.items()]
+        lines = [f"{name:<54}{_shown(value)}" for name, value in self.figures.items()]
         for name, rows in self.tables.items():
             lines += ["", name, *_laid_out(rows)]
         return "\n".join(lines)
@@ -48,7 +48,7 @@ def reckon(sessions: Sessions, almanac: Almanac, audience: Audience, sites: Site
     account.figures["workers killed"] = works.kills
     account.figures["requests"] = dict(sites.asked)
     reckon_issues(account, book, almanac)
-    reckon_alarms(account, book, almanac, post)
+    reckon_alarms(account, book, almanac, post, sites)
     reckon_mails(account, book, post, almanac)
     reckon_summaries(account, book, post)
     reckon_calls(account, book, almanac, sites)

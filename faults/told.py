@@ -3,7 +3,7 @@
 import re
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from almanac import HOUR, Almanac, Trouble
@@ -11,6 +11,7 @@ from audience import ENGLISH, KOREAN
 from book import Book
 from made_up import FEED, MadeUp
 from post import Mail, Post
+from sites import Sites, says_usage
 from works import OPERATOR
 
 from newsletter import i18n
@@ -85,7 +86,7 @@ def _days_of(issue: Issue) -> Iterator[date]:
         day += timedelta(days=1)
 
 
-def reckon_alarms(account: "Account", book: Book, almanac: Almanac, post: Post) -> None:
+def reckon_alarms(account: "Account", book: Book, almanac: Almanac, post: Post, sites: Sites) -> None:
     """Look whether each outage was told of, no quiet day was, and all alarms ended and were mailed once."""
     account.figures["alarms"] = dict(Counter(re.sub(r":\d+$", "", alarm.cause) for alarm in book.alarms))
     told = 0
@@ -94,12 +95,10 @@ def reckon_alarms(account: "Account", book: Book, almanac: Almanac, post: Post) 
         found = [alarm for alarm in book.alarms if alarm.cause == cause and _in_time(alarm, trouble)]
         told += bool(found or not cause)
         account.promise(found or not cause, f"nobody was told of {trouble.what} {trouble.how} from {trouble.begins}")
-        eased = [
-            alarm for alarm in found if alarm.closed_at and alarm.closed_at <= trouble.ends + _EASED + _off(almanac, trouble)
-        ]
-        account.promise(
-            not found or eased, f"{cause} of {trouble.begins} was closed at {[str(each.closed_at) for each in found]}"
-        )
+        seen = _over(trouble, sites) + _EASED + _off(almanac, trouble)
+        in_time = any(each.closed_at and each.closed_at <= seen for each in found)
+        closed = [str(each.closed_at) for each in found]
+        account.promise(not found or in_time, f"{cause} of {trouble.begins} was closed at {closed}, and could be at {seen}")
     account.figures["outages, told of or too short to tell"] = f"{len(almanac.troubles)}, {told}"
     left = [alarm.cause for alarm in book.alarms if alarm.closed_at is None]
     account.promise(not left, f"alarms that were never closed: {left[:9]}")
@@ -123,6 +122,12 @@ def _in_time(alarm: Alarm, trouble: Trouble) -> bool:
     return trouble.begins - HOUR <= alarm.opened_at <= trouble.ends + HOUR or (
         alarm.opened_at <= trouble.begins and (alarm.closed_at is None or alarm.closed_at >= trouble.begins)
     )
+
+
+def _over(trouble: Trouble, sites: Sites) -> datetime:
+    """Return when it could be known that a trouble was over: of the endpoint when it was asked next and answered."""
+    answers = (call.at for call in sites.calls if call.at >= trouble.ends and says_usage(call))
+    return next(answers, trouble.ends) if trouble.what == "model" else trouble.ends
 
 
 def _off(almanac: Almanac, trouble: Trouble) -> timedelta:
@@ -177,18 +182,26 @@ def _reckon_readers(account: "Account", book: Book, digests: list[Delivery], tak
             must = bool(wanted) or newsletter.no_match.value == "short"
             counts["owed"] += must
             counts["got"] += mail is not None
-            counts["missed"] += must and mail is None
+            given_up = delivery is not None and _is_given_up(delivery, almanac)
+            counts["given up while off"] += given_up
+            counts["missed"] += must and mail is None and not given_up
             counts["unasked"] += mail is not None and not must
             most = reader.wish.get("max_papers")
             counts["too long"] += bool(mail and most and len(mail.cards) > most)
             counts["cards"] += len(mail.cards) if mail else 0
             counts["wrong papers"] += bool(mail and wanted and reader.wish and not set(mail.cards) <= wanted)
         rows = account.tables.setdefault("readers", [])
-        names = ("owed", "got", "missed", "unasked", "too long", "wrong papers", "cards")
+        names = ("owed", "got", "given up while off", "missed", "unasked", "too long", "wrong papers", "cards")
         who = {"reader": reader.name, "newsletter": reader.newsletter, "wish": str(reader.wish or "everything")}
         rows.append({**who, **{name: counts[name] for name in names}})
         for name in ("missed", "unasked", "too long", "wrong papers"):
             account.promise(not counts[name], f"{reader.name}: {counts[name]} mails {name}")
+
+
+def _is_given_up(delivery: Delivery, almanac: Almanac) -> bool:
+    """Whether a mail had its time while the installation was off, and none was left when it came back."""
+    off = [each for each in almanac.troubles if each.what == "all"]
+    return delivery.status is DeliveryStatus.FAILED and any(each.begins <= delivery.give_up_at <= each.ends for each in off)
 
 
 def _wanted(book: Book, issue: Issue, wish: Mapping[str, object], truth: Mapping[str, MadeUp]) -> set[int]:

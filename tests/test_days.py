@@ -12,10 +12,16 @@ import pytest
 ROOT = Path(__file__).parent.parent
 sys.path.append(str(ROOT / "faults"))
 
-from almanac import FIRST, almanac, at  # noqa: E402 -- the days are programs, not a package
+from almanac import FIRST, Almanac, Listed, Trouble, almanac, at  # noqa: E402 -- the days are programs, not a package
+from audience import ENGLISH, KOREAN, Audience  # noqa: E402
+from book import Book  # noqa: E402
 from clockwork import Clock  # noqa: E402
 from made_up import UNTELLABLE, paper  # noqa: E402
+from reckoning import Account  # noqa: E402
+from told import reckon_issues  # noqa: E402
 
+from newsletter.lifecycle import IssueStatus  # noqa: E402
+from newsletter.models import Issue, IssuePaper, Newsletter, Paper  # noqa: E402
 from newsletter.summarisers import SummaryInput, checks  # noqa: E402
 
 
@@ -63,3 +69,45 @@ def test_a_clock_that_is_set_is_seen_by_whoever_has_the_file(tmp_path):
     ours.set(moment)
 
     assert moment <= theirs.now() < moment + timedelta(seconds=10)
+
+
+def found_of(placed, *, listed=(1, 2)):
+    """Return what is found broken where these papers are told, one issue a day of those of the first newsletter."""
+    papers = {number: Paper(id=number, source="arxiv", source_id=paper(number, FIRST, 1).number) for number in (1, 2, 3)}
+    newsletters = {
+        wanted.slug: Newsletter(id=number, slug=wanted.slug, language=wanted.language, cutoff_hours=24)
+        for number, wanted in enumerate((KOREAN, ENGLISH), 1)
+    }
+    issues = {
+        number: Issue(id=number, newsletter_id=1, first_day=day, last_day=day, status=IssueStatus.SENT, published_at=at(day, 24))
+        for number, day in ((1, FIRST), (2, FIRST + timedelta(days=1)))
+    }
+    rows = [IssuePaper(issue_id=issue, paper_id=number, position=place) for place, (issue, number) in enumerate(placed)]
+    book = Book(Audience(newsletters, {}), issues, rows, papers, {}, [], {}, [])
+    lists = {FIRST: [Listed(paper(number, FIRST, 1), at(FIRST, 1)) for number in listed]}
+    account = Account()
+    reckon_issues(account, book, Almanac(1, (FIRST,), lists))
+    return [words for words in account.broken if words.startswith(KOREAN.slug)]
+
+
+def test_all_is_well_when_each_paper_was_told_once():
+    assert found_of([(1, 1), (2, 2)]) == []
+
+
+@pytest.mark.parametrize(
+    ("placed", "words"),
+    [
+        ([(1, 1), (2, 1)], "listed and never told"),
+        ([(1, 1), (1, 2), (2, 1)], "told twice"),
+        ([(1, 1), (1, 2), (2, 3)], "never listed"),
+        ([(1, 1), (1, 2)], "without a paper"),
+    ],
+)
+def test_a_broken_promise_is_noticed(placed, words):
+    assert any(words in broken for broken in found_of(placed))
+
+
+def test_trouble_behaves_by_the_hour_as_long_as_it_lasts():
+    trouble = Trouble("list", ("500", "hang"), at(FIRST, 1), at(FIRST, 4))
+
+    assert [trouble.behaviour(at(FIRST, hour)) for hour in (0.5, 1, 2.5, 3.9, 4)] == ["", "500", "hang", "500", ""]
