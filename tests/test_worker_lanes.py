@@ -1,12 +1,16 @@
 """Who waits in person goes before a list that waits."""
 
+import os
 import time
 from contextlib import closing
+from datetime import timedelta
 
 import pytest
 from factories import Make, mailer
-from installation import add_readers
+from installation import add_readers, eventually, installed
 from smtp_sink import running
+from sources_server import Answer, site
+from worker_parts import broker, sink
 
 from newsletter import deliveries
 from newsletter.deliveries import Journal, Pace, over, worker_name
@@ -15,6 +19,7 @@ from newsletter.mail.smtp import Relay
 from newsletter.models import Delivery, DeliveryKind
 from newsletter.wiring import utcnow
 
+__all__ = ["broker", "sink"]
 READERS = 1000
 CONNECTIONS = 4
 PATIENCE = 2.0  # seconds; the list takes several times as long
@@ -55,6 +60,22 @@ def test_a_confirmation_overtakes_the_list_within_two_seconds(make, tmp_path):
     assert len(waited) >= READERS // EVERY
     assert sink.taken[-1].at - sink.taken[0].at > 2 * PATIENCE  # or the list would have been no hindrance
     assert max(waited) < PATIENCE
+
+
+@pytest.mark.parametrize("database_kind", ["sqlite"])
+def test_mails_do_not_wait_for_a_source_that_hangs(make, tmp_path, sink, database, broker):
+    children = (os.cpu_count() or 1) + 1
+    make.newsletter(sources=["huggingface"], created_at=utcnow() - timedelta(days=2 * children))
+    relay = {"smtp__host": "127.0.0.1", "smtp__port": sink.port, "smtp__security": "none"}
+    urls = {"DATABASE_URL": database, "REDIS_URL": broker}
+    with site(Answer(drip=0.5)) as papers, installed(tmp_path, huggingface_url=papers.url, **urls, **relay) as installation:
+        installation.start("worker", "--concurrency", str(children))  # it reads at once
+        eventually(lambda: papers.asked, installation.log)
+        make.delivery("ari", due_at=utcnow(), give_up_at=utcnow().replace(year=9999))
+        installation.ask("drain")
+
+        eventually(lambda: sink.taken, installation.log, seconds=30)
+        assert "Traceback" not in installation.log()
 
 
 @pytest.mark.parametrize("database_kind", ["sqlite"])

@@ -19,6 +19,7 @@ settings = config.load()
 _stopping = RawValue("b", 0)
 
 DRAIN_SECONDS = 60
+COLLECT_SECONDS = 1800.0
 # A drain, the leases of what it began last, a margin: a drain that is killed leaves mails unknown.
 _DRAIN_LIMIT = DRAIN_SECONDS + int(SENDING_LEASE.total_seconds()) + 60
 # A round of summaries, an answer and its repair that were begun last, a margin.
@@ -48,7 +49,7 @@ app.conf.update(
     redbeat_lock_timeout=30,
     redbeat_key_prefix="newsletter:beat:",
     beat_schedule={
-        "collect": {"task": "collect_due", "schedule": 1800.0, "options": {"expires": 1800}},
+        "collect": {"task": "collect_due", "schedule": COLLECT_SECONDS, "options": {"expires": COLLECT_SECONDS}},
         "enrich": {"task": "enrich_due", "schedule": 600.0, "options": {"expires": 600}},
         "summarise": {"task": "summarise_due", "schedule": 300.0, "options": {"expires": 300}},
         "assemble": {"task": "assemble_due", "schedule": 60.0, "options": {"expires": 60}},

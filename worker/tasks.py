@@ -5,7 +5,7 @@ import os
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from functools import cache, partial
 from typing import Any
 
@@ -24,10 +24,12 @@ from newsletter.models import Cadence
 from newsletter.summaries import Round
 from newsletter.summarisers.model import LanguageModel
 from newsletter.wiring import utcnow
-from worker.app import DRAIN_SECONDS, app, is_stopping, settings
+from worker.app import COLLECT_SECONDS, DRAIN_SECONDS, app, is_stopping, settings
 
 log = structlog.get_logger()
 DRAINS = max(1, (os.cpu_count() or 1))  # at once on this machine; the pool has one child more, for the other stages
+SOURCES = DRAINS  # so many children wait for sites at the most; one is left for the mails
+_PLACE_SECONDS = 10  # until a place is looked for again
 
 
 @cache
@@ -81,23 +83,32 @@ def _look_at_once(**_: Any) -> None:  # noqa: ANN401 -- Celery's own signature
 def collect_due() -> None:
     """Read every source for the days that are not complete yet."""
     for source, day in pipeline.readings_due(_sessions(), now=utcnow()):
-        collect.delay(source, day.isoformat())
+        collect.apply_async((source, day.isoformat()), expires=COLLECT_SECONDS)  # the next tick asks for what is left
 
 
 @app.task(name="collect")
 def collect(source: str, day: str) -> None:
-    """Read one source for one day."""
-    record = pipeline.collect(_sessions(), partial(wiring.source_of, settings), source, date.fromisoformat(day), now=utcnow())
+    """Read one source for one day, once there is a place: mails do not wait for a site that hangs."""
+    with _place("sources", SOURCES) as free:
+        if not free:
+            collect.apply_async((source, day), countdown=_PLACE_SECONDS, expires=_expires(collect.request.expires))
+            return
+        record = pipeline.collect(_sessions(), partial(wiring.source_of, settings), source, date.fromisoformat(day), now=utcnow())
     log.info("collected", source=source, day=day, status=record.status.value, papers=record.papers, error=record.error)
     enrich_due.delay()
     summarise_due.delay()
 
 
+def _expires(given: object) -> datetime | float:
+    """Return until when a task that asks for itself again is of use: as long as it was."""
+    return datetime.fromisoformat(given) if isinstance(given, str) else COLLECT_SECONDS
+
+
 @app.task(name="enrich_due")
 def enrich_due() -> None:
     """Ask arXiv for what lists left out, a batch at a time; one task of this machine is enough."""
-    with _place("enrich", 1) as free:
-        if not (free and settings.sources.enrich):
+    with _place("enrich", 1) as alone, _place("sources", SOURCES) as free:
+        if not (alone and free and settings.sources.enrich):
             return
         done = pipeline.enrich(_sessions(), wiring.look_up_of(settings), now=utcnow())
     if done.asked:
