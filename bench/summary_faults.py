@@ -1,5 +1,6 @@
 """Faults put into true summaries, one kind a function: each yields every summary it can spoil in its way."""
 
+import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from fractions import Fraction
@@ -8,12 +9,14 @@ from bench.summary_days import Pair
 from newsletter.summarisers.checks.amounts import LARGE, stands
 from newsletter.summarisers.checks.numbers import Quantity, plain, quantities
 
-_KOREAN = {"만": "억", "억": "만", "조": "억"}
-_LETTERS = {"K": "M", "M": "B", "B": "M", "T": "B"}
+_FACTORS = (10, 100, 1000)
+_UNITS = {"만": "억천", "억": "만", "조": "억만", "천": "만", "K": "M", "k": "m", "M": "BK", "B": "MT", "T": "B"}
+_ENGLISH = {"thousand": "million", "million": "billion", "billion": "million", "trillion": "billion"}
+_LITERALLY = ((10**9, "억"), (10**6, "만"), (10**3, "백"))  # B, M and K for whoever does not convert
 
 
-def magnitudes(pairs: Sequence[Pair]) -> Iterator[tuple[str, Pair]]:
-    """Yield each number that the source has too, ten times as much, a tenth, and with another word for its size."""
+def magnitudes(pairs: Sequence[Pair]) -> Iterator[tuple[str, Pair, bool]]:
+    """Yield each number that the source has too, in all ways it is slipped with, and whether the source has that one as well."""
     for pair in pairs:
         known = quantities(plain(f"{pair.paper.title}\n{pair.paper.abstract}"))
         for place, bullet in enumerate(pair.bullets):
@@ -22,23 +25,35 @@ def magnitudes(pairs: Sequence[Pair]) -> Iterator[tuple[str, Pair]]:
                 if said.named or said.unit == "year" or said.value <= 0 or not stands(said, known):
                     continue
                 for how, text in _slips(said):
-                    if all(stands(each, known) for each in quantities(text)):
-                        continue  # the source has that number too, of something else: no digits can tell
                     spoilt = prose[: said.span[0]] + text + prose[said.span[1] :]
                     bullets = (*pair.bullets[:place], spoilt, *pair.bullets[place + 1 :])
-                    yield how, replace(pair, bullets=bullets)
+                    yield how, replace(pair, bullets=bullets), all(stands(each, known) for each in quantities(text))
 
 
 def _slips(said: Quantity) -> Iterator[tuple[str, str]]:
-    large = said.scale > 1 or said.value >= LARGE
-    figure = said.text[: len(said.text) - len(said.text.lstrip("0123456789,."))]
+    large, text = said.scale > 1 or said.value >= LARGE, said.text.strip()
+    figure = text[: len(text) - len(text.lstrip("0123456789,."))]
     if figure.replace(",", "").replace(".", "", 1).isdigit():
-        number, rest = Fraction(figure.replace(",", "")), said.text[len(figure) :]
-        for factor in (Fraction(10), Fraction(1, 10))[: 1 if " " in said.text.strip() else 2]:  # nobody writes "0.1조 4천억"
-            yield ("wrong by ten, with a size" if large else "wrong by ten, small"), f"{float(number * factor):.10g}{rest}"
-    for table, how in ((_KOREAN, "억 for 만 and the like"), (_LETTERS, "B for M and the like")):
-        if large and said.text.strip()[-1:] in table:
-            yield how, said.text.strip()[:-1] + table[said.text.strip()[-1]]
+        yield from _by_powers(said, Fraction(figure.replace(",", "")), text[len(figure) :], large=large)
+    if large and " " not in text:
+        yield from (("unit: 억 for 만, B for M", text[:-1] + unit) for unit in _UNITS.get(text[-1], ""))
+    yield from (("unit: billion for million", text.replace(word, other)) for word, other in _ENGLISH.items() if word in text)
+    size, unit = next(((size, unit) for size, unit in _LITERALLY if large and not said.unit and said.value >= size), (1, ""))
+    if unit and said.value / size < LARGE:
+        yield "unit: B as 억, M as 만, K as 백", _written(said.value / size) + unit
+
+
+def _by_powers(said: Quantity, number: Fraction, rest: str, *, large: bool) -> Iterator[tuple[str, str]]:
+    for factor in _FACTORS:
+        kind = f"{'large' if large else 'small'}, wrong by {factor}"
+        yield kind, _written(number * factor) + rest
+        less = number / factor
+        if not (" " in rest.strip() or (said.scale == 1 and not said.unit and number.denominator == 1 < less.denominator)):
+            yield kind, _written(less) + rest  # nobody writes "0.1조 4천억" or "2.7 models"
+
+
+def _written(number: Fraction) -> str:
+    return f"{int(number):,}" if number.denominator == 1 else f"{float(number):.10f}".rstrip("0")
 
 
 def swapped(pairs: Sequence[Pair], step: int = 7) -> Iterator[Pair]:
@@ -47,6 +62,16 @@ def swapped(pairs: Sequence[Pair], step: int = 7) -> Iterator[Pair]:
         for other in pairs[(place + 1) % step :: step]:
             if other.identifier != pair.identifier:
                 yield replace(pair, bullets=other.bullets, language=other.language)
+
+
+def nearly(pairs: Sequence[Pair]) -> Iterator[Pair]:
+    """Yield papers with nearly the summary of another: its end left out, its names written otherwise."""
+    for place, pair in enumerate(pairs):
+        other = next((each for each in pairs[place + 1 :] if each.identifier != pair.identifier), None)
+        if other:
+            kept = other.bullets[: max(1, len(other.bullets) - 1)]
+            bullets = tuple(re.sub(r"[A-Z]\w*[A-Z]\w*", "Other", bullet) for bullet in kept)
+            yield replace(pair, bullets=bullets, language=other.language)
 
 
 SOURCES = (
