@@ -10,7 +10,7 @@ from newsletter.summarisers.checks.amounts import LARGE, stands
 from newsletter.summarisers.checks.numbers import Quantity, plain, quantities
 
 _FACTORS = (10, 100, 1000)
-_UNITS = {"만": "억천", "억": "만", "조": "억만", "천": "만", "K": "M", "k": "m", "M": "BK", "B": "MT", "T": "B"}
+_UNITS = {"만": "억천", "억": "만", "조": "억만", "천": "만", "K": "M", "k": "M", "M": "BK", "B": "MT", "T": "B"}
 _ENGLISH = {"thousand": "million", "million": "billion", "billion": "million", "trillion": "billion"}
 _LITERALLY = ((10**9, "억"), (10**6, "만"), (10**3, "백"))  # B, M and K for whoever does not convert
 

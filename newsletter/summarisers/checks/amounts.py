@@ -13,6 +13,7 @@ _COUNTED = 10  # up to here a model may count for itself
 _FEW = 5
 _KOREAN_SIZE = re.compile(r"[만억조경]|[십백천](?![만억조])|\d{3,}$")
 _FARTHEST = 6  # powers of ten: B for K
+_TELLING = 3  # digits that hardly stand in a text twice by chance
 _FAR = 3  # powers of ten, where only the digits are the same
 
 
@@ -90,8 +91,9 @@ def _meant(said: Quantity, known: Sequence[Quantity]) -> Quantity | None:
 
 
 def _slipped(said: Quantity, meant: Quantity) -> bool:
-    if "year" in {said.unit, meant.unit} or said.unit != meant.unit:
-        return False
+    units = {said.unit, meant.unit}
+    if "year" in units or (len(units) > 1 and len(_significant(said.value)) < (_TELLING if "%" in units else _TELLING - 1)):
+        return False  # "32 times" may be said as "32 GPUs", which "5" for "5%" does not tell
     if said.noun and meant.noun and said.noun != meant.noun:
         return False
     if _slips_little(meant) and not (said.counts & meant.counts and meant.value > 1 and meant.text.isalpha()):

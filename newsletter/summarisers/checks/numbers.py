@@ -163,7 +163,7 @@ def _unit(prose: str, value: Fraction, end: int) -> tuple[str, bool, int]:
 def _is_named(prose: str, start: int, end: int, figure: str) -> bool:
     """Tell the number of a name, a version, a list or a date: "GPT-4", "v1.5.2", "Llama 3", "(1)", "2024-05-01", "제1"."""
     before, after = prose[max(0, start - 30) : start], prose[end : end + 3]
-    if re.search(r"[A-Za-z_]-?$|[가-힣]-$|로그$|\d\.$|제\s?$|\d[-/]$", before) or re.match(
+    if re.search(r"[A-Za-z_]-?$|@$|[가-힣]-$|로그$|\d\.$|제\s?$|\d[-/]$", before) or re.match(
         r"\.\d|-\d\d(?!\d)|번째|차원|\s번째", after
     ):
         return True
