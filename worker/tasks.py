@@ -29,7 +29,7 @@ from worker.app import COLLECT_SECONDS, DRAIN_SECONDS, app, is_stopping, setting
 log = structlog.get_logger()
 DRAINS = max(1, (os.cpu_count() or 1))  # at once on this machine; the pool has one child more, for the other stages
 SOURCES = DRAINS  # so many children wait for sites at the most; one is left for the mails
-_PLACE_SECONDS = 10  # until a place is looked for again
+_PLACE_SECONDS = 3  # until a place is looked for again
 
 
 @cache
@@ -81,19 +81,29 @@ def _look_at_once(**_: Any) -> None:  # noqa: ANN401 -- Celery's own signature
 
 @app.task(name="collect_due")
 def collect_due() -> None:
-    """Read every source for the days that are not complete yet."""
+    """Read every source for the days that are not complete yet, a day after the other."""
+    by_source: dict[str, list[str]] = {}
     for source, day in pipeline.readings_due(_sessions(), now=utcnow()):
-        collect.apply_async((source, day.isoformat()), expires=COLLECT_SECONDS)  # the next tick asks for what is left
+        by_source.setdefault(source, []).append(day.isoformat())
+    for source, days in by_source.items():
+        collect.apply_async((source, *days), expires=COLLECT_SECONDS)  # the next tick asks for what is left
 
 
 @app.task(name="collect")
-def collect(source: str, day: str) -> None:
-    """Read one source for one day, once there is a place: mails do not wait for a site that hangs."""
+def collect(source: str, day: str, *others: str) -> None:
+    """Read one source for one day, and ask for the other days; once there is a place: mails do not wait for a site that hangs."""
+    expires = _expires(collect.request.expires)
     with _place("sources", SOURCES) as free:
         if not free:
-            collect.apply_async((source, day), countdown=_PLACE_SECONDS, expires=_expires(collect.request.expires))
+            collect.apply_async((source, day, *others), countdown=_PLACE_SECONDS, expires=expires)
             return
-        record = pipeline.collect(_sessions(), partial(wiring.source_of, settings), source, date.fromisoformat(day), now=utcnow())
+        try:
+            record = pipeline.collect(
+                _sessions(), partial(wiring.source_of, settings), source, date.fromisoformat(day), now=utcnow()
+            )
+        finally:
+            if others:
+                collect.apply_async((source, *others), expires=expires)
     log.info("collected", source=source, day=day, status=record.status.value, papers=record.papers, error=record.error)
     enrich_due.delay()
     summarise_due.delay()
