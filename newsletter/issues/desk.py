@@ -43,6 +43,7 @@ class Told:
     written_in: str
     bullets: tuple[str, ...]
     editor: str  # whose words they are; "" where a machine's
+    checked: bool  # a model's that the checks passed
     repaired: bool  # a model's second try
     at: datetime
 
@@ -291,6 +292,7 @@ def _told(row: Summary) -> Told:
         written_in=row.written_in,
         bullets=tuple(row.bullets),
         editor=str(row.checks.get("editor", "")),
+        checked=bool(row.checks.get("passed")),
         repaired=bool(row.checks.get("repaired")),
         at=row.created_at,
     )
