@@ -102,8 +102,11 @@ def test_the_list_shows_each_newsletters_issues_and_what_they_wait_for(mina, mak
 
 
 def test_the_desk_shows_how_each_paper_is_told_and_why_a_model_was_refused(mina, make, draft):
-    make.summary(1, "A model says so.", origin=SummaryOrigin.MODEL, model="small-1")
+    assert "No summary yet" in mina.get(PAGE).text
+
+    make.summary(1, "A model says so.", origin=SummaryOrigin.MODEL, model="small-1", checks={"passed": True})
     make.summary(2, "We train small models.", origin=SummaryOrigin.EXTRACT)
+    make.summary(3, "A model said so once.", origin=SummaryOrigin.MODEL, model="small-0")
     make.add(
         SummaryAttempt(
             paper_id=2,
@@ -120,9 +123,9 @@ def test_the_desk_shows_how_each_paper_is_told_and_why_a_model_was_refused(mina,
     page = mina.get(PAGE).text
 
     assert "Written by small-1, checked" in page
+    assert "Written by small-0, unchecked" in page
     assert "From the abstract" in page
     assert "The number 50 is not in the abstract." in page
-    assert "No summary yet" in page
     assert page.index("Paper 1 on") < page.index("Paper 2 on") < page.index("Paper 3 on")
 
 
@@ -280,6 +283,14 @@ def test_approving_and_holding(mina, make, draft):
     _do(mina, "hold")
     assert make.again(draft).approved_by == ""
     assert "It waits until somebody approves it." in mina.get(PAGE).text
+
+
+@pytest.mark.parametrize("what", ["approve", "hold"])
+def test_a_button_pressed_twice_does_it_once_and_complains_of_nothing(mina, make, draft, what):
+    answers = [_do(mina, what, seen="0").status_code for _ in range(2)]
+
+    assert answers == [303, 303]
+    assert [edit.action for edit in make.all(IssueEdit)] == [what]
 
 
 def test_an_issue_that_is_fixed_is_only_shown(mina, make, site):

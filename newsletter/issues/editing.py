@@ -188,14 +188,23 @@ def ask_again(session: Session, hand: Hand, paper_id: int) -> str:
 
 
 def approve(session: Session, hand: Hand) -> None:
-    """Let the draft go as the editor saw it, before its deadline."""
-    _draft(session, hand)
-    readiness.approve(session, hand.issue_id, by=hand.name, now=hand.at)
+    """Let the draft go as the editor saw it, before its deadline; what was just done, by a button pressed twice, is done."""
+    if not _is_done(session, hand, "approve"):
+        _draft(session, hand)
+        readiness.approve(session, hand.issue_id, by=hand.name, now=hand.at)
 
 
 def hold(session: Session, hand: Hand) -> None:
-    """Let the draft wait until somebody approves it, whatever its deadline says."""
-    readiness.hold(session, _draft(session, hand), by=hand.name, now=hand.at)
+    """Let the draft wait until somebody approves it, whatever its deadline says; pressed twice as above."""
+    if not _is_done(session, hand, "hold"):
+        readiness.hold(session, _draft(session, hand), by=hand.name, now=hand.at)
+
+
+def _is_done(session: Session, hand: Hand, action: str) -> bool:
+    """Say whether the last thing that was done to the issue is this, by the same editor."""
+    session.execute(select(col(Issue.id)).where(col(Issue.id) == hand.issue_id).with_for_update())
+    last = session.get(IssueEdit, version(session, hand.issue_id))
+    return last is not None and (last.editor, last.action) == (hand.name, action)
 
 
 def _draft(session: Session, hand: Hand) -> Issue:
