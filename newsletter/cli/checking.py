@@ -95,4 +95,6 @@ def _given(line: bytes) -> dict[str, Any]:
 def _audit() -> "Audit":
     from newsletter.summarisers import audit
 
-    return audit.load()
+    loaded = audit.load()
+    typer.echo(f"The audit first reads {len(audit.FIELD)} texts to compare with, then each summary: some seconds.", err=True)
+    return loaded
