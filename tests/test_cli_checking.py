@@ -27,7 +27,17 @@ def test_each_line_gets_its_verdict_in_order():
     assert found[1]["reasons"][0]["rule"] == "about"
     assert found[1]["reasons"][0]["sentence"].endswith(".")
     assert "GAN" in found[1]["reasons"][0]["words"]
-    assert [each["rule"] for each in found[2]["reasons"]] == ["source", "copy"]
+    assert [each["rule"] for each in found[2]["reasons"]] == ["source"]
+
+
+def test_a_copy_is_told_where_another_paper_has_it_rightly():
+    other = "RainNet: Rain Seen from Satellites over Coastal Waters"
+
+    found, _ = check([line("a", KOREAN, title=other), line("b", KOREAN, title=other), line("c", KOREAN)])
+    assert [[each["rule"] for each in one["reasons"]] for one in found] == [[], [], ["copy"]]
+
+    found, _ = check([line("a", KOREAN, title=other, abstract=""), line("b", KOREAN)])
+    assert [[each["rule"] for each in one["reasons"]] for one in found] == [["source"], []]
 
 
 def test_a_line_that_cannot_be_read_says_why_and_the_others_are_checked():

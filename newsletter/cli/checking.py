@@ -59,11 +59,11 @@ def verdicts(lines: Iterable[bytes], *, strict: bool, audit: "Audit | None" = No
             continue
         paper, bullets = SummaryInput(given["title"], given["abstract"]), given["bullets"]
         reasons = list(checks.check(paper, bullets, language=given["language"], strict=strict).reasons)
-        copied = seen.add(given["id"], bullets)
-        strange = (
-            audit.reason(paper, bullets) if audit and not any(each.rule in {"source", "about"} for each in reasons) else None
-        )
-        reasons += [each for each in (copied, strange) if each]
+        if audit and not any(each.rule in {"source", "about"} for each in reasons):
+            reasons += [strange] if (strange := audit.reason(paper, bullets)) else []
+        if not reasons:  # what is refused speaks against no other; and one paper may have several summaries in a file
+            copied = seen.add(" ".join(given["title"].casefold().split()), bullets)
+            reasons += [copied] if copied else []
         told = [{"rule": each.rule, "sentence": each.sentence, "words": list(each.words)} for each in reasons]
         yield {"id": given["id"], "passes": not reasons, "reasons": told}
 
