@@ -10,7 +10,7 @@ from datetime import date, datetime, timedelta
 from sqlalchemy import ColumnElement, select
 from sqlmodel import Session, col
 
-from newsletter import alarms, db, deliveries, i18n, issues, newsletters, papers, summaries, text
+from newsletter import alarms, db, deliveries, i18n, issues, newsletters, papers, readings, summaries, text
 from newsletter.db import Sessions
 from newsletter.deliveries import Mail
 from newsletter.errors import NotFound
@@ -39,6 +39,11 @@ def readings_due(sessions: Sessions, *, now: datetime) -> list[tuple[str, date]]
                 since[name] = min(issues.wanted_from(newsletter), since.get(name, date.max))
         found = {(name, day) for name in since for day in papers.days_to_collect(session, name, since=since[name], now=now)}
     return sorted(found | again)
+
+
+def forget_sources(session: Session, *, now: datetime) -> None:
+    """End the alarms about sources that no newsletter has any more."""
+    readings.forget(session, {name for newsletter in newsletters.listing(session) for name in newsletter.sources}, now=now)
 
 
 def collect(sessions: Sessions, open_source: OpenSource, name: str, day: date, *, now: datetime) -> Collection:

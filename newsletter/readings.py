@@ -1,6 +1,6 @@
 """Readings of sources on record: "nothing today" told from "broken", and one alarm a source as long as it is."""
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from datetime import date, datetime, timedelta
 
 import structlog
@@ -57,6 +57,14 @@ def failed(session: Session, record: Collection, error: str, *, now: datetime) -
         named = ", ".join(str(day) for day in days[:_NAMED]) + (f" and {len(days) - _NAMED} more" if len(days) > _NAMED else "")
         cause = Cause(failing_key(record.source), f"{record.source} could not be read", f"Not read: {named}. {error}")
         alarms.raise_alarm(session, cause, now=now)
+
+
+def forget(session: Session, sources: Container[str], *, now: datetime) -> None:
+    """End the alarms about sources other than these: nobody reads them any more."""
+    for alarm in alarms.open_alarms(session):
+        kind, _, source = alarm.cause.partition(":")
+        if kind in {"source", "silent"} and source not in sources:
+            alarms.close(session, alarm.cause, now=now)
 
 
 def failing_days(session: Session, source: str, *, now: datetime) -> Sequence[date]:

@@ -5,10 +5,10 @@ import pytest
 from factories import DAY, LINKS, LONG_AGO, NOW, listing
 from model_server import abstract, model_of, model_server
 
-from newsletter import pipeline
+from newsletter import alarms, pipeline
 from newsletter.errors import NotFound, SourceUnavailable
 from newsletter.lifecycle import IssueStatus
-from newsletter.models import Alarm, Cadence, CollectionStatus, Delivery, Issue, IssuePaper, Paper
+from newsletter.models import Alarm, Cadence, CollectionStatus, Delivery, Issue, IssuePaper, Newsletter, Paper
 from newsletter.sources import Listing
 from newsletter.summaries import Terms
 from newsletter.summarisers.extractive import Extractive
@@ -63,6 +63,20 @@ def test_a_source_is_read_once_however_many_newsletters_use_it(sessions, make, n
 
     assert due.count(("sample", DAY)) == 1
     assert {name for name, _ in due} == {"sample", "huggingface"}
+
+
+def test_the_alarm_of_a_source_that_no_newsletter_has_any_more_ends(sessions, make, newsletter):
+    read_all(sessions, Shelf(down=SourceUnavailable("sample: it did not answer")))
+
+    def still_open():
+        with sessions.begin() as session:
+            pipeline.forget_sources(session, now=NOW)
+            return len(alarms.open_alarms(session))
+
+    assert still_open() == 1
+    with sessions.begin() as session:
+        session.get_one(Newsletter, newsletter.id).sources = ["huggingface"]
+    assert still_open() == 0
 
 
 def test_a_day_that_was_read_after_its_end_is_not_read_again(sessions, newsletter):

@@ -271,6 +271,7 @@ def sweep() -> None:
         pipeline.mark(session, "sweep", now=now)
         watch.review(session, now=now)
         issues.remind(session, now=now)
+        pipeline.forget_sources(session, now=now)
         watch.review_sign_ups(session, least=settings.sign_up.confirmed_share, now=now)
         alarmed = pipeline.mail_alarms(session, settings.operator_email, now=now)
     if alarmed or late:
