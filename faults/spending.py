@@ -16,12 +16,14 @@ from newsletter.summaries.attempts import DIED
 if TYPE_CHECKING:
     from reckoning import Account
 
+_INVENTED = 0.4  # of invented summaries that the checks may miss which know words alone; the audit finds more
 _LARGEST_CALL = 2_500  # tokens of one call of ours, in and out
 
 
 def reckon_calls(account: "Account", book: Book, almanac: Almanac, sites: Sites) -> None:
     """Count for each behaviour how its papers were told; nothing may be asked about what cannot be told."""
-    known = {name_of(paper.title): paper for paper in almanac.papers()}
+    titles = {row.source_id: row.title for row in book.papers.values()}  # as the endpoint is told them
+    known = {name_of(titles.get(paper.number, paper.title)): paper for paper in almanac.papers()}
     calls = Counter(call.title for call in sites.calls)
     untellable = {name for name, paper in known.items() if not paper.tellable}
     asked = sorted(name for name in untellable if calls[name])
@@ -38,13 +40,13 @@ def reckon_calls(account: "Account", book: Book, almanac: Almanac, sites: Sites)
         for language in ("ko", "en"):
             row[told.get((paper.number, language), "untold")] += 1
     names = ("papers", "calls", "model", "extract", "none", "untold")
-    rows = [
-        {"the endpoint": each, **{name: counts[each][name] for name in names}} for each in ("ok", *BEHAVIOURS) if each in counts
-    ]
+    met = [each for each in ("ok", *BEHAVIOURS) if each in counts]
+    rows = [{"the endpoint": each, **{name: counts[each][name] for name in names}} for each in met]
     account.tables["how papers were told, by what the endpoint did with them (two languages)"] = rows
-    for each in rows:
-        harmless = each["the endpoint"] in HARMLESS
-        account.promise(harmless or not each["model"], f"what the endpoint said was believed: {each['the endpoint']}")
+    for each in met:
+        believed = counts[each]["model"] / max(1, counts[each]["model"] + counts[each]["extract"])
+        allowed = 1.0 if each in HARMLESS else _INVENTED if each == "fabricated" else 0.0
+        account.promise(believed <= allowed, f"what the endpoint said was believed: {each}, {believed:.0%}")
     by_oddity = _by_oddity(known, told)
     account.tables["how odd papers were told"] = by_oddity
 
