@@ -16,8 +16,8 @@ _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{2,63}")
 
 
 def normal_name(given: str) -> str:
-    """Return a name as it is kept: in lower case, without the spaces around it."""
-    return given.strip().lower()
+    """Return a name as it is kept: lower case, no spaces around it; NUL, which PostgreSQL takes in no text, is "?"."""
+    return given.strip().lower().replace("\0", "?")
 
 
 def create(session: Session, name: str, password: str, *, now: datetime) -> str:

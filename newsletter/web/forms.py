@@ -65,8 +65,8 @@ def _text(content: bytes) -> str:
 
 
 def first(form: Form, name: str) -> str:
-    """Return a field's first value without NUL, which PostgreSQL takes in no text; empty if there is none."""
-    return form.get(name, [""])[0].replace("\0", "")
+    """Return a field's first value; empty if there is none."""
+    return form.get(name, [""])[0]
 
 
 def stamp(keyring: Keyring, shown_at: datetime) -> str:

@@ -9,6 +9,7 @@ import structlog
 from fastapi import APIRouter, Request
 from fastapi.responses import RedirectResponse, Response
 
+from newsletter import text
 from newsletter.admins import SignedIn
 from newsletter.deliveries import control as mails
 from newsletter.deliveries.control import Decision
@@ -141,7 +142,7 @@ def _number(sent: Form, name: str) -> int:
 
 
 def _cancel(session: Any, issue: Issue, sent: Form, decision: Decision, now: Any) -> None:  # noqa: ANN401 -- pages name no sessions
-    reason = first(sent, "reason").strip()[:KEPT]
+    reason = text.one_line(first(sent, "reason"))[:KEPT]
     control.call_off(session, issue.id, reason=reason or decision.about("cancelled"), now=now)
 
 
