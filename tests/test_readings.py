@@ -101,28 +101,31 @@ def test_a_day_read_again_loses_no_papers_and_its_failing_is_no_alarm(sessions, 
     assert _open(sessions) == []
 
 
-def test_silence_on_a_weekday_after_four_full_weeks_is_doubted_once(sessions, make):
+def test_silence_on_a_weekday_after_four_full_weeks_is_doubted_and_is_no_alarm(sessions, make):
+    """It may be a holiday."""
     _read(sessions, Shelf(), *_weeks())
 
     record = _read(sessions, Shelf(DAY), DAY)
     _read(sessions, Shelf(DAY), DAY, now=NOW + HOUR)
 
     assert (record.papers, record.doubtful) == (0, True)
-    (alarm,) = make.all(Alarm)
-    assert (alarm.cause, alarm.subject) == ("silent:shelf", "shelf answered with nothing")
-    assert alarm.detail.startswith("It listed nothing on Thursday, 2024-03-14, and something on every weekday")
-
     assert not _read(sessions, Shelf(DAY, DAY + ONE), DAY + ONE).doubtful  # by now it is no wonder
-    _read(sessions, Shelf(), DAY + 4 * ONE)
+    assert make.all(Alarm) == []
+
+
+def test_silence_of_three_weekdays_is_one_alarm_until_there_is_something_again(sessions, make):
+    quiet = [DAY, DAY + ONE, DAY + 4 * ONE, DAY + 5 * ONE]  # Thursday to Tuesday
+    _read(sessions, Shelf(), *_weeks())
+    _read(sessions, Shelf(*quiet), DAY, DAY + ONE, SATURDAY, SATURDAY + ONE)
     assert _open(sessions) == []
 
+    _read(sessions, Shelf(*quiet), *quiet[2:], *quiet[2:])
 
-def test_a_doubted_silence_is_one_alarm_although_the_next_day_has_papers(sessions, make):
-    _read(sessions, Shelf(), *_weeks())
+    ((cause, detail),) = _open(sessions)
+    assert cause == "silent:shelf"
+    assert detail.startswith("It listed nothing from Thursday, 2024-03-14, on, and something on every weekday")
 
-    for number in range(3):
-        _read(sessions, Shelf(DAY), DAY, DAY + ONE, now=NOW + HOUR * number)
-
+    _read(sessions, Shelf(*quiet), DAY + 6 * ONE, *quiet)  # and of the silence that is over nothing is heard again
     assert len(make.all(Alarm)) == 1
     assert _open(sessions) == []
 
@@ -149,12 +152,23 @@ def test_a_doubted_day_is_read_again_for_a_day(sessions):
     _read(sessions, Shelf(), *_weeks())
     _read(sessions, Shelf(DAY), DAY)
 
-    def due(now):
-        with sessions.read() as session:
-            return DAY in papers.days_to_collect(session, "shelf", since=DAY, now=now)
+    assert _is_due(sessions, NOW + 23 * HOUR)
+    _read(sessions, Shelf(DAY), DAY, now=NOW + 24 * HOUR)
+    assert not _is_due(sessions, NOW + 25 * HOUR)
 
-    assert due(NOW + 23 * HOUR)
-    assert not due(NOW + 24 * HOUR)
+
+def test_a_day_is_read_once_more_a_day_after_it_ended(sessions):
+    _read(sessions, Shelf(), DAY)
+
+    assert not _is_due(sessions, NOW + 23 * HOUR)
+    assert _is_due(sessions, NOW + 24 * HOUR)
+    _read(sessions, Shelf(), DAY, now=NOW + 24 * HOUR)
+    assert not _is_due(sessions, NOW + 48 * HOUR)
+
+
+def _is_due(sessions, now):
+    with sessions.read() as session:
+        return DAY in papers.days_to_collect(session, "shelf", since=DAY, now=now)
 
 
 def test_days_are_read_no_further_back_than_anybody_wants_nor_than_three_weeks(sessions):
