@@ -114,6 +114,17 @@ def test_an_empty_source_and_boilerplate_are_never_summarised(abstract):
     assert check(paper, KOREAN, language="ko").reasons == (fault,)
 
 
+@pytest.mark.parametrize("word", ["CAPTCHA", "placeholder", "sample text", "rate limit exceeded"])
+def test_a_paper_may_be_about_what_pages_say(word):
+    abstract = (
+        f"Agents that browse for people meet a {word} sooner or later, and most of them give up. We collect 1,200 such moments "
+        "from forty sites and measure how nine agents go on. The best asks its person in 71% of the cases, the worst guesses. A "
+        "small rule that stops guessing raises the share of finished errands from 38% to 52% and harms no other errand; we "
+        "show which sites it helps most, and why larger models alone do not learn it from more examples of browsing."
+    )
+    assert source_fault(SummaryInput("Agents That Ask", abstract)) is None
+
+
 def test_a_paper_on_templates_is_no_template():
     abstract = (
         "Templates of prompts decide how well a model answers. We study 40 templates on nine tasks and "

@@ -66,6 +66,12 @@ def test_too_short_an_abstract_has_no_summary(abstract):
         bullets(abstract)
 
 
+def test_what_a_template_says_is_no_summary():
+    template = "The abstract must be limited to one paragraph of at most 250 words. " * 4
+    with pytest.raises(SummaryError, match="limited to one paragraph"):
+        bullets(template)
+
+
 def test_an_abstract_of_one_endless_sentence_has_no_summary():
     with pytest.raises(SummaryError, match="no sentence"):
         bullets("and on " * 200)

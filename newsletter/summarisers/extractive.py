@@ -5,6 +5,7 @@ from itertools import accumulate, takewhile
 
 from newsletter.errors import SummaryError
 from newsletter.summarisers import SummaryDraft, SummaryInput
+from newsletter.summarisers.checks.source import boilerplate
 from newsletter.text import language_of, sentences
 
 SHORTEST_ABSTRACT = 200  # characters; every invented summary we know of was made from less
@@ -45,6 +46,10 @@ class Extractive:
         if len(abstract) < SHORTEST_ABSTRACT:
             what = f"the abstract of {paper.title!r} has {len(abstract)} characters, {SHORTEST_ABSTRACT} are needed"
             raise SummaryError(what, hint="The paper is shown without a summary; its source may complete it later.")
+        if words := boilerplate(" ".join(abstract.split())):
+            raise SummaryError(
+                f"the abstract of {paper.title!r} is none: “{words}”", hint="The paper is shown without a summary."
+            )
         bullets = _chosen(sentences(abstract))
         if not bullets:
             raise SummaryError(

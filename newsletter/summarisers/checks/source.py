@@ -21,15 +21,20 @@ _TEMPLATE = re.compile(
     r"|\\(?:documentclass|usepackage|begin\{)|(?:this|your) (?:document|template) (?:is a|provides|describes"
     r"|contains) (?:a )?(?:template|model|sample|the formatting|basic)"
     r"|insert (?:your )?(?:abstract|text|title) here|\[?your (?:abstract|text|title) (?:here|goes)"
-    r"|type your abstract|replace this text|sample text|placeholder"
+    r"|type your abstract|replace this text"
     r"|(?:paper|submission|article|manuscript|preprint|work)\s+(?:has|have|was|were|is"
     r"|being)\s+(?:been\s+)?withdrawn|withdrawn by (?:the )?(?:author|arxiv)|^\W*withdrawn\b"
     r"|abstract (?:is )?(?:not |un)available|no abstract(?: is)? (?:available|provided)|^\W*(?:n/?a|tbd|todo"
-    r"|null|none|undefined)\W*$"
-    r"|access denied|captcha|enable javascript|page not found|404 error|too many requests|rate limit exceeded"
-    r"|cookies? (?:policy|settings)",
+    r"|null|none|undefined)\W*$",
     re.IGNORECASE | re.MULTILINE,
 )
+# What a page says in an abstract's place, and what papers are about, too: believed of a few lines, or where several meet.
+_PAGE = re.compile(
+    r"sample text|placeholder|access denied|captcha|enable javascript|page not found|404 error|too many requests"
+    r"|rate limit exceeded|cookies? (?:policy|settings)",
+    re.IGNORECASE,
+)
+_FEW_LINES = 400  # characters
 
 
 def source_fault(paper: SummaryInput) -> Reason | None:
@@ -42,7 +47,7 @@ def source_fault(paper: SummaryInput) -> Reason | None:
             else f"are {len(abstract)} characters of an abstract, and {SHORTEST_SOURCE} are needed"
         )
         return Reason("source", (), f"There {what}: too little to summarise.")
-    if template := _template(abstract):
+    if template := boilerplate(abstract):
         return Reason("source", (template,), f"The abstract is boilerplate: “{template}”.")
     words = re.findall(r"\w+", abstract.lower())
     different = len(set(words))
@@ -53,6 +58,9 @@ def source_fault(paper: SummaryInput) -> Reason | None:
     return None
 
 
-def _template(abstract: str) -> str:
-    found = _TEMPLATE.search(abstract)
-    return found[0][:80] if found else ""
+def boilerplate(abstract: str) -> str:
+    """Return the words by which a template, a notice or an error page is known that stands in an abstract's place; "" if none."""
+    if found := _TEMPLATE.search(abstract):
+        return found[0][:80]
+    said = {found.lower(): found for found in _PAGE.findall(abstract)}
+    return next(iter(said.values())) if said and (len(abstract) < _FEW_LINES or len(said) > 1) else ""
