@@ -97,18 +97,18 @@ def hooks_of(settings: Settings) -> "Hooks":
 
     by_name: dict[str, Hook] = {}
     if settings.hooks.ses_topics:
-        by_name["ses"] = Ses(Sns(settings.hooks.ses_topics, partial(_fetch_proof, our_url=settings.base_url)))
+        by_name["ses"] = Ses(Sns(settings.hooks.ses_topics, partial(_fetch_proof, settings)))
     if key := settings.hooks.mailgun_key.get_secret_value():
         by_name["mailgun"] = Mailgun(key)
     return Hooks(bounce_terms_of(settings), by_name)
 
 
-def _fetch_proof(url: str, *, our_url: str) -> bytes:
+def _fetch_proof(settings: Settings, url: str) -> bytes:
     """Return what is at a provider's address, which somebody who is not proved yet has named: little, soon, and from there."""
     from newsletter.sources.http import Limits, Web
 
     bounds = Limits(connect=5, read=5, total=10, size=100_000, redirects=0, attempts=1)
-    return Web(our_url, bounds).get(url).body
+    return Web(settings.base_url, bounds, inside=frozenset(settings.sources.inside)).get(url).body
 
 
 def office_of(settings: Settings) -> "Office":

@@ -21,7 +21,7 @@ from webhook_parts import (
 from newsletter import wiring
 from newsletter.bounces.webhooks import Hooks, Mailgun, Ses
 from newsletter.bounces.webhooks.sns import Sns
-from newsletter.config import HookSettings, Settings
+from newsletter.config import HookSettings, Settings, SourceSettings
 from newsletter.errors import SourceError, SourceUnavailable
 from newsletter.models import Alarm, Bounce
 from newsletter.web import Services, create_app
@@ -195,7 +195,8 @@ def server():
 
 
 def test_a_proof_is_small_and_follows_no_redirect(server, tmp_path):
-    hooks = wiring.hooks_of(Settings(data_dir=tmp_path, hooks=HookSettings(ses_topics=(TOPIC,))))
+    inside = SourceSettings(inside=("127.0.0.1",))
+    hooks = wiring.hooks_of(Settings(data_dir=tmp_path, hooks=HookSettings(ses_topics=(TOPIC,)), sources=inside))
     fetch = hooks.by_name["ses"].sns.fetch
 
     assert fetch(f"{server}/small") == b"xxx"
