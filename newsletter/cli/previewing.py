@@ -46,7 +46,7 @@ def preview(source: str, to: Path, *, language: str = "", day: date | None = Non
         _publication(language),
         first_day=listing.day,
         last_day=listing.day,
-        papers=tuple(_card(number, paper, language) for number, paper in enumerate(listing.papers, start=1)),
+        papers=tuple(_card(number, paper, listing.day, language) for number, paper in enumerate(listing.papers, start=1)),
     )
     return Preview(listing.day, len(listing.papers), listing.problems, _write(email, to))
 
@@ -98,7 +98,7 @@ def _publication(language: str) -> Publication:
     )
 
 
-def _card(number: int, paper: PaperData, language: str) -> PaperCard:
+def _card(number: int, paper: PaperData, day: date, language: str) -> PaperCard:
     bullets, origin, written_in = _summary(paper, language)
     return PaperCard(
         paper_id=number,
@@ -112,6 +112,7 @@ def _card(number: int, paper: PaperData, language: str) -> PaperCard:
         origin=origin,
         ways=ways_of(paper.links, paper.url),
         summary_language=written_in if written_in != language else "",
+        remark_url=f"{SITE}/w/daily-papers/{day}/{number}",
     )
 
 

@@ -21,7 +21,7 @@ SITE, FROM, READERS = "https://news.example.org", "digest.example.org", "inbox.e
 TITLES = {"en": "Daily Papers", "ko": "데일리 페이퍼스"}
 POSTAL = "Daily Papers, 1 Example Road, Seoul"
 REFUSED = ("nosuch", "full", "defer", "greylist")
-NOT_TOLD = re.compile(rf"{SITE}/[up]/[\w-]+|{SITE}/archive/daily-papers(-\w\w)?")  # who reads it, which newsletter's it is
+NOT_TOLD = re.compile(rf"{SITE}/[up]/[\w-]+|{SITE}/w/[\w/-]+|{SITE}/archive/daily-papers(-\w\w)?")  # whose it is
 
 
 @pytest.fixture(scope="module")

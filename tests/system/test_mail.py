@@ -31,7 +31,7 @@ class Remembering:
     def __init__(self) -> None:
         self.made: list[OutgoingMessage] = []
         self._mailer = mailer()
-        self.load, self.return_path = self._mailer.load, self._mailer.return_path
+        self.load, self.return_path, self.finds_nothing = self._mailer.load, self._mailer.return_path, self._mailer.finds_nothing
 
     def message(self, *given, **named):
         """Make a message."""
