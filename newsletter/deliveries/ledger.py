@@ -8,6 +8,7 @@ still owed.
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from operator import itemgetter
 from typing import Any, NamedTuple
 
 from sqlalchemy import ColumnElement, func, or_, update
@@ -100,20 +101,24 @@ def claim(  # noqa: PLR0913 -- what, for whom, for how long
     """
     given = {"worker": worker, "which_lane": lane.value, "most": limit, "now": now, "until": now + lease}
     rows = session.connection().execute(statements.CLAIM, given)
-    ranked = sorted(rows, key=lambda row: (row[-1], row[0]))
+    ranked = sorted(rows, key=itemgetter(-1, 0))
     return _with_wishes(session, [Claimed._make((*row[:-1], EVERYTHING)) for row in ranked])
 
 
 def _with_wishes(session: Session, claimed: list[Claimed]) -> list[Claimed]:
     """Add what each digest's reader wishes to read, as it is now; most wish for everything, and have no row."""
-    digests = ((row.id, _chosen_by(row)) for row in claimed if row.kind is DeliveryKind.DIGEST)
-    asked = {delivery: subscription for delivery, subscription in digests if subscription is not None}
-    ids = sorted(set(asked.values()))
+    ids = {_chosen_by(row) for row in claimed if row.kind is DeliveryKind.DIGEST} - {None}
     if not ids:
         return claimed
-    rows = session.connection().execute(statements.WISHES, {"ids": ids})
-    wishes = {number: Wish(tuple(topics), tuple(words), most, first) for number, topics, words, most, first in rows}
-    return [row._replace(wish=wishes.get(asked.get(row.id, 0), EVERYTHING)) for row in claimed] if wishes else claimed
+    rows = session.connection().execute(statements.WISHES, {"ids": list(ids)})
+    wishes: dict[int | None, Wish] = {
+        number: Wish(tuple(topics), tuple(words), most, first) for number, topics, words, most, first in rows
+    }
+    if not wishes:
+        return claimed
+    return [
+        row._replace(wish=wishes.get(_chosen_by(row), EVERYTHING)) if row.kind is DeliveryKind.DIGEST else row for row in claimed
+    ]
 
 
 def _chosen_by(row: Claimed) -> int | None:

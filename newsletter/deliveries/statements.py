@@ -212,12 +212,15 @@ _ROWS_OWN = ("row_id", "reply_text")  # in which the outcomes of accepted mails 
 _SAID = ", ".join(f"{name} = {{0}}{name}" for name in list(_RECORDED)[4:])
 _LEFT_TO_DOUBTS = {(DeliveryEvent.GIVE_BACK, status) for status in (DeliveryStatus.UNKNOWN, DeliveryStatus.HELD)}
 # Which (event, state) pairs end as the event ends what is being sent; any other pair leaves the row as it is.
-_MOVES = [
-    f"{event} {status}"
-    for event in DeliveryEvent
-    for status in before(event, advance_delivery(DeliveryStatus.SENDING, event))
-    if (event, status) not in _LEFT_TO_DOUBTS
-]
+_MOVES = sorted(
+    (
+        f"{event} {status}"
+        for event in DeliveryEvent
+        for status in before(event, advance_delivery(DeliveryStatus.SENDING, event))
+        if (event, status) not in _LEFT_TO_DOUBTS
+    ),
+    key=lambda move: move != f"{DeliveryEvent.ACCEPT} {DeliveryStatus.SENDING}",  # nearly all are this, and looked for in turn
+)
 # Both statements are made of the names above and of states alone. The CASE of the first is there for what `_unreckoned` says.
 # What a worker lets go of, nobody holds, and it counts as no attempt; an unknown keeps its worker, whose late answer counts.
 _RECORD_ALL = (
