@@ -159,8 +159,7 @@ def _ended(session: Session, *, now: datetime) -> dict[int | None, Ended]:
 
 
 def _publication(session: Session, newsletter: Newsletter, cadence: Cadence, ended: Ended, *, now: datetime) -> Publication:
-    latest = select(Issue).where(col(Issue.newsletter_id) == newsletter.id, col(Issue.cadence) == cadence)
-    issue = session.scalars(latest.order_by(col(Issue.first_day).desc()).limit(1)).first()
+    issue = issues.latest(session, newsletter, cadence)
     return Publication(
         newsletter=newsletter.slug,
         cadence=cadence.value,

@@ -149,8 +149,7 @@ def _told(sessions: Sessions, issue_id: int) -> tuple[str, list[int]]:
     """Return an issue's language and papers."""
     with sessions.read() as session:
         newsletter = session.get_one(Newsletter, session.get_one(Issue, issue_id).newsletter_id)
-        placed = select(col(IssuePaper.paper_id)).where(col(IssuePaper.issue_id) == issue_id, ~col(IssuePaper.dropped))
-        return newsletter.language, list(session.scalars(placed.order_by(col(IssuePaper.position))))
+        return newsletter.language, issues.kept(session, issue_id)
 
 
 def drafts_due(sessions: Sessions, terms: Terms, *, patience: timedelta, now: datetime) -> list[int]:

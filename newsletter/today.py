@@ -18,7 +18,6 @@ from newsletter.models import (
     Collection,
     CollectionStatus,
     Issue,
-    IssuePaper,
     Newsletter,
     Paper,
     SummaryAttempt,
@@ -162,8 +161,7 @@ def look(session: Session, *, now: datetime) -> Today:
 
 
 def _publication(session: Session, newsletter: Newsletter, cadence: Cadence, next_at: datetime) -> Publication:
-    rows = select(Issue).where(col(Issue.newsletter_id) == newsletter.id, col(Issue.cadence) == cadence)
-    issue = session.scalars(rows.order_by(col(Issue.first_day).desc()).limit(1)).first()
+    issue = issues.latest(session, newsletter, cadence)
     return Publication(
         newsletter=newsletter.slug,
         title=newsletter.title,
@@ -202,8 +200,7 @@ def _made(session: Session, newsletter: Newsletter, issue: Issue) -> Made:
 
 def _readings(session: Session, newsletter: Newsletter, period: Period) -> list[Read]:
     """Return what each source said of a period; of a week its days together, the worst of them first."""
-    between = col(Collection.day).between(period.first_day, period.last_day)
-    rows = session.scalars(select(Collection).where(col(Collection.source).in_(newsletter.sources), between)).all()
+    rows = issues.readings_of(session, newsletter, period)
     return [_read(name, [row for row in rows if row.source == name]) for name in newsletter.sources]
 
 
@@ -220,8 +217,7 @@ def _read(source: str, rows: Sequence[Collection]) -> Read:
 
 
 def _told(session: Session, issue: Issue, language: str) -> Told:
-    kept = select(col(IssuePaper.paper_id)).where(col(IssuePaper.issue_id) == issue.id, ~col(IssuePaper.dropped))
-    ids = set(session.scalars(kept))
+    ids = set(issues.kept(session, issue.id))
     told = {paper_id: row.origin for paper_id, row in chosen(session, issue, language).items() if paper_id in ids}
     by = Counter(told.values())
     written = {paper_id for paper_id, origin in told.items() if origin is not SummaryOrigin.EXTRACT}

@@ -21,7 +21,7 @@ from newsletter.db import Sessions
 from newsletter.deliveries import DrainReport, control
 from newsletter.errors import BadInput, NewsletterError, NotFound, SourceUnavailable
 from newsletter.lifecycle import IssueStatus
-from newsletter.models import Cadence, CollectionStatus, Delivery, Issue, IssuePaper, Newsletter
+from newsletter.models import Cadence, CollectionStatus, Delivery, Issue, Newsletter
 from newsletter.sources import documents
 from newsletter.wiring import utcnow
 
@@ -269,15 +269,13 @@ def latest_issues(work: Work, limit: int = 20) -> list[dict[str, Any]]:
         found = []
         for issue in session.scalars(wanted.limit(limit)):
             counts = deliveries.counts(session, issue.id)
-            kept = (col(IssuePaper.issue_id) == issue.id, ~col(IssuePaper.dropped))
-            size = session.scalar(select(func.count()).select_from(IssuePaper).where(*kept))
             found.append(
                 {
                     "newsletter": slugs[issue.newsletter_id],
                     "issue": schedule.name_of(issue.cadence, issue.first_day),
                     "status": issue.status.value,
                     "reason": issue.reason,
-                    "papers": size or 0,
+                    "papers": len(issues.kept(session, issue.id)),
                     "deliveries": {status.value: number for status, number in counts.items()},
                     "summary": ", ".join(f"{number} {status.value}" for status, number in counts.items()),
                 }

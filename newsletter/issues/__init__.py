@@ -8,6 +8,7 @@ from newsletter.issues.periods import (
     days_to_read_again,
     due_periods,
     period_of,
+    readings_of,
     standings_of,
     untried_periods,
     wanted_from,
@@ -15,7 +16,8 @@ from newsletter.issues.periods import (
 from newsletter.issues.publishing import cancel, finish, is_catch_up, publish, publish_late
 from newsletter.issues.quiet import Quiet, quiet_days
 from newsletter.issues.readiness import approve, drafts_due, remind, waiting_for_approval, waits_for_approval
-from newsletter.issues.records import archive, export, find, page, waiting
+from newsletter.issues.records import archive, export, find, latest, page, waiting
+from newsletter.issues.telling import kept
 
 __all__ = [
     "Candidate",
@@ -35,11 +37,14 @@ __all__ = [
     "finish",
     "freeze",
     "is_catch_up",
+    "kept",
+    "latest",
     "page",
     "period_of",
     "publish",
     "publish_late",
     "quiet_days",
+    "readings_of",
     "remind",
     "select_papers",
     "standings_of",

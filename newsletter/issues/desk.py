@@ -1,6 +1,5 @@
 """The editor's desk: an issue with each paper's place, words and their making; and what editors did to it."""
 
-from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -8,11 +7,11 @@ from datetime import datetime, timedelta
 from sqlalchemy import func, select
 from sqlmodel import Session, col
 
-from newsletter import deliveries, newsletters, schedule
+from newsletter import deliveries, newsletters, schedule, summaries
 from newsletter.errors import BadInput, NotFound
 from newsletter.issues.editing import version
 from newsletter.issues.records import find
-from newsletter.issues.telling import chosen
+from newsletter.issues.telling import chosen, kept
 from newsletter.lifecycle import DeliveryStatus, SubscriptionStatus
 from newsletter.models import (
     Issue,
@@ -24,7 +23,6 @@ from newsletter.models import (
     Subscription,
     Summary,
     SummaryAttempt,
-    SummaryOrigin,
 )
 
 HISTORY = 200  # changes that are shown, the newest
@@ -192,7 +190,6 @@ def listing(session: Session, newsletter: Newsletter, *, limit: int = LISTED) ->
 
 
 def _listed(session: Session, newsletter: Newsletter, issue: Issue) -> Listed:
-    kept = (col(IssuePaper.issue_id) == issue.id, ~col(IssuePaper.dropped))
     counts = deliveries.counts(session, issue.id)
     awaited = issue.approved_at is None and newsletter.review is not Review.AUTOMATIC
     return Listed(
@@ -202,7 +199,7 @@ def _listed(session: Session, newsletter: Newsletter, issue: Issue) -> Listed:
         cadence=issue.cadence.value,
         status=issue.status.value,
         reason=issue.reason,
-        papers=session.scalar(select(func.count()).select_from(IssuePaper).where(*kept)) or 0,
+        papers=len(kept(session, issue.id)),
         review_until=issue.review_until if awaited else None,
         approved_by=issue.approved_by,
         held_at=issue.held_at,
@@ -230,7 +227,7 @@ def _rows(session: Session, issue: Issue, language: str, *, now: datetime) -> It
         .order_by(col(IssuePaper.position))
     ).all()
     ids = [paper.id for _, paper in placed]
-    told, ways = chosen(session, issue, language), _summaries(session, ids, language)
+    told, ways = chosen(session, issue, language), summaries.ranked(session, ids, language)
     tries, asked = _tries(session, ids, language), _asked(session, issue.id)
     rank = 0
     for place, paper in placed:
@@ -246,7 +243,7 @@ def _rows(session: Session, issue: Issue, language: str, *, now: datetime) -> It
             pinned=place.pinned,
             dropped=place.dropped,
             told=_told(shown) if shown else None,
-            others=tuple(_told(row) for row in ways[paper.id] if shown is None or row.id != shown.id),
+            others=tuple(_told(row) for row in ways.get(paper.id, []) if shown is None or row.id != shown.id),
             last_try=_try(last_try) if last_try else None,
             asked_at=asked_at if _waits(asked_at, last_try, now) else None,
         )
@@ -257,16 +254,6 @@ def _waits(asked_at: datetime | None, last_try: SummaryAttempt | None, now: date
     if asked_at is None or now >= asked_at + ASKED_FOR:
         return False
     return last_try is None or last_try.began_at < asked_at
-
-
-def _summaries(session: Session, ids: Sequence[int], language: str) -> dict[int, list[Summary]]:
-    """Return all summaries of each paper in a language: the most trusted first, of equals the newest."""
-    rows = session.scalars(select(Summary).where(col(Summary.paper_id).in_(ids), col(Summary.language) == language)).all()
-    found: dict[int, list[Summary]] = defaultdict(list)
-    trust = list(SummaryOrigin)
-    for row in sorted(rows, key=lambda row: (-trust.index(row.origin), row.created_at, row.id), reverse=True):
-        found[row.paper_id].append(row)
-    return found
 
 
 def _tries(session: Session, ids: Sequence[int], language: str) -> dict[int, SummaryAttempt]:

@@ -15,6 +15,7 @@ from sqlmodel import Session, col
 from newsletter import text
 from newsletter.errors import BadInput, Conflict, NotFound, Stale
 from newsletter.issues import readiness
+from newsletter.issues.locking import locked
 from newsletter.issues.telling import chosen
 from newsletter.lifecycle import IssueStatus
 from newsletter.models import Issue, IssueEdit, IssuePaper, Newsletter, Summary, SummaryOrigin
@@ -209,10 +210,7 @@ def _is_done(session: Session, hand: Hand, action: str) -> bool:
 
 def _draft(session: Session, hand: Hand) -> Issue:
     """Return the issue, locked; raises Conflict for one that can no longer be edited, Stale for an old look at it."""
-    locked = select(Issue).where(col(Issue.id) == hand.issue_id).with_for_update().execution_options(populate_existing=True)
-    issue = session.scalars(locked).one_or_none()
-    if issue is None:
-        raise NotFound(f"There is no issue {hand.issue_id}.")
+    issue = locked(session, hand.issue_id)
     if issue.status is not IssueStatus.DRAFT:
         raise Conflict(
             f"The issue of {issue.first_day} is {issue.status.value}: it can no longer be edited.",

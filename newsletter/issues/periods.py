@@ -106,19 +106,20 @@ def days_to_read_again(session: Session, newsletter: Newsletter, *, now: datetim
     for period in untried_periods(session, newsletter, Cadence.WEEKLY, now=now):
         again = cutoff_of(newsletter, period) - VOTES_AGAIN
         if now >= again:
-            rows = _rows(session, newsletter, period)
+            rows = readings_of(session, newsletter, period)
             found += [(row.source, row.day) for row in rows if row.collected_at < again and is_complete(row)]
     return found
 
 
-def _rows(session: Session, newsletter: Newsletter, period: Period) -> Sequence[Collection]:
+def readings_of(session: Session, newsletter: Newsletter, period: Period) -> Sequence[Collection]:
+    """Return what each source of a newsletter said last of each day of a period, as far as it was asked."""
     between = col(Collection.day).between(period.first_day, period.last_day)
     return session.scalars(select(Collection).where(col(Collection.source).in_(newsletter.sources), between)).all()
 
 
 def standings_of(session: Session, newsletter: Newsletter, periods: Sequence[Period], *, now: datetime) -> dict[Period, Standing]:
     """Return what the sources of each period, whose cut-off has passed, have come to."""
-    found = _rows(session, newsletter, Period(periods[0].first_day, periods[-1].last_day))
+    found = readings_of(session, newsletter, Period(periods[0].first_day, periods[-1].last_day))
     readings = Readings({(row.source, row.day): row for row in found})
     return {period: _standing(newsletter, period, readings, now=now) for period in periods}
 

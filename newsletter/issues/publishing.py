@@ -6,7 +6,8 @@ from sqlalchemy import exists, func, select, update
 from sqlmodel import Session, col
 
 from newsletter import deliveries
-from newsletter.errors import Conflict, NotFound
+from newsletter.errors import Conflict
+from newsletter.issues.locking import locked
 from newsletter.issues.periods import cutoff_of, period_of
 from newsletter.lifecycle import ENDED, IssueEvent, IssueStatus, advance_issue
 from newsletter.models import Delivery, Issue, IssuePaper, Newsletter
@@ -22,7 +23,7 @@ def publish(session: Session, issue_id: int, *, now: datetime) -> int:
     after the other: each must see whose day the one before takes.
     """
     _lock_newsletter(session, issue_id)
-    issue = _locked(session, issue_id)
+    issue = locked(session, issue_id)
     if issue.status in (IssueStatus.READY, IssueStatus.PUBLISHED, IssueStatus.SENT):
         issue.status = advance_issue(issue.status, IssueEvent.PUBLISH)
         if issue.published_at is None:
@@ -46,7 +47,7 @@ def publish_late(session: Session, *, now: datetime) -> int:
 
 def _publish_again(session: Session, issue_id: int, *, now: datetime) -> int:
     _lock_newsletter(session, issue_id)
-    issue = _locked(session, issue_id)
+    issue = locked(session, issue_id)
     if issue.published_at is None or issue.status not in OUT:  # cancelled meanwhile
         return 0
     queued = deliveries.fan_out(session, issue, confirmed_since=issue.published_at - LATE, now=now)
@@ -85,7 +86,7 @@ def cancel(session: Session, issue_id: int, *, reason: str, now: datetime) -> Is
 
     Doing it twice changes nothing more. Raises Conflict when all of it has been sent.
     """
-    issue = _locked(session, issue_id)
+    issue = locked(session, issue_id)
     if issue.status is IssueStatus.CANCELLED:
         return issue
     after = advance_issue(issue.status, IssueEvent.CANCEL)
@@ -114,11 +115,3 @@ def _lock_newsletter(session: Session, issue_id: int) -> None:
     """Lock the newsletter before its issue, as assembling does: in another order the two could wait for each other."""
     owner = select(col(Issue.newsletter_id)).where(col(Issue.id) == issue_id).scalar_subquery()
     session.execute(select(col(Newsletter.id)).where(col(Newsletter.id) == owner).with_for_update(key_share=True))
-
-
-def _locked(session: Session, issue_id: int) -> Issue:
-    locked = select(Issue).where(col(Issue.id) == issue_id).with_for_update().execution_options(populate_existing=True)
-    issue = session.scalars(locked).one_or_none()
-    if issue is None:
-        raise NotFound(f"There is no issue {issue_id}.")
-    return issue

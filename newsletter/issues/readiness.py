@@ -8,9 +8,11 @@ from sqlmodel import Session, col
 
 from newsletter import alarms, schedule
 from newsletter.alarms import Cause
-from newsletter.errors import Conflict, NotFound
+from newsletter.errors import Conflict
+from newsletter.issues.locking import locked
+from newsletter.issues.telling import kept
 from newsletter.lifecycle import IssueStatus
-from newsletter.models import Issue, IssueEdit, IssuePaper, Newsletter, Review
+from newsletter.models import Issue, IssueEdit, Newsletter, Review
 
 NOBODY = "nobody"  # the editor of what the clock did at a deadline
 
@@ -56,7 +58,7 @@ def drafts_due(
         issue.id
         for issue, newsletter in rows
         if not waits_for_approval(issue, newsletter, now=now)
-        and (now >= issue.created_at + patience or not unsettled(session, _told(session, issue), newsletter.language))
+        and (now >= issue.created_at + patience or not unsettled(session, kept(session, issue.id), newsletter.language))
     ]
 
 
@@ -65,10 +67,7 @@ def approve(session: Session, issue_id: int, *, by: str, now: datetime) -> Issue
 
     Raises NotFound, and Conflict for an issue that is no draft any more, or none yet.
     """
-    locked = select(Issue).where(col(Issue.id) == issue_id).with_for_update().execution_options(populate_existing=True)
-    issue = session.scalars(locked).one_or_none()
-    if issue is None:
-        raise NotFound(f"There is no issue {issue_id}.")
+    issue = locked(session, issue_id)
     if issue.status is not IssueStatus.DRAFT:
         raise Conflict(f"The issue of {issue.first_day} is {issue.status.value}: there is nothing to approve.")
     if issue.approved_at is None:
@@ -134,8 +133,3 @@ def _reminder(issue: Issue, newsletter: Newsletter, *, now: datetime) -> Cause |
 
 def _with_newsletter() -> Select[Issue, Newsletter]:
     return select(Issue, Newsletter).join(Newsletter, col(Newsletter.id) == col(Issue.newsletter_id))
-
-
-def _told(session: Session, issue: Issue) -> Sequence[int]:
-    placed = select(col(IssuePaper.paper_id)).where(col(IssuePaper.issue_id) == issue.id, ~col(IssuePaper.dropped))
-    return session.scalars(placed).all()

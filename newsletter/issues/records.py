@@ -105,6 +105,12 @@ def page(session: Session, newsletter: Newsletter, name: str) -> str:
     return content
 
 
+def latest(session: Session, newsletter: Newsletter, cadence: Cadence) -> Issue | None:
+    """Return a newsletter's issue of the latest days, whatever became of it; None where there is none yet."""
+    rows = select(Issue).where(col(Issue.newsletter_id) == newsletter.id, col(Issue.cadence) == cadence)
+    return session.scalars(rows.order_by(col(Issue.first_day).desc()).limit(1)).first()
+
+
 def waiting(session: Session, status: IssueStatus) -> list[int]:
     """Return the ids of the issues in a state, the oldest day first."""
     return list(session.scalars(select(col(Issue.id)).where(col(Issue.status) == status).order_by(col(Issue.first_day))))

@@ -1,4 +1,4 @@
-"""By which of its summaries each paper of an issue is told."""
+"""Which papers an issue tells, and by which of its summaries each."""
 
 from sqlalchemy import select
 from sqlmodel import Session, col
@@ -6,6 +6,12 @@ from sqlmodel import Session, col
 from newsletter import summaries
 from newsletter.lifecycle import IssueStatus
 from newsletter.models import Issue, IssuePaper, Summary
+
+
+def kept(session: Session, issue_id: int) -> list[int]:
+    """Return the ids of an issue's papers, in its order, without those that an editor left out."""
+    placed = select(col(IssuePaper.paper_id)).where(col(IssuePaper.issue_id) == issue_id, ~col(IssuePaper.dropped))
+    return list(session.scalars(placed.order_by(col(IssuePaper.position))))
 
 
 def chosen(session: Session, issue: Issue, language: str) -> dict[int, Summary]:

@@ -58,10 +58,17 @@ def fill(
 
 def best(session: Session, paper_ids: Iterable[int], language: str) -> dict[int, Summary]:
     """Return the most trusted summary of each paper in `language`, the newest among equals."""
-    rows = session.scalars(
-        select(Summary).where(col(Summary.paper_id).in_(list(paper_ids)), col(Summary.language) == language)
-    ).all()
-    return {row.paper_id: row for row in sorted(rows, key=lambda row: (-_TRUST.index(row.origin), row.created_at, row.id))}
+    return {paper_id: rows[0] for paper_id, rows in ranked(session, paper_ids, language).items()}
+
+
+def ranked(session: Session, paper_ids: Iterable[int], language: str) -> dict[int, list[Summary]]:
+    """Return all summaries of each paper that has one in `language`: the most trusted first, of equals the newest."""
+    wanted = select(Summary).where(col(Summary.paper_id).in_(list(paper_ids)), col(Summary.language) == language)
+    found: dict[int, list[Summary]] = {}
+    by_trust = sorted(session.scalars(wanted), key=lambda row: (-_TRUST.index(row.origin), row.created_at, row.id), reverse=True)
+    for row in by_trust:
+        found.setdefault(row.paper_id, []).append(row)
+    return found
 
 
 def _draft(paper: Paper, language: str, summarisers: Sequence[Summariser]) -> SummaryDraft:
