@@ -20,6 +20,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from itertools import accumulate
 from typing import Any
 
+from loopback import serving
+
 from newsletter.summarisers.checks.glossary import topics
 from newsletter.summarisers.model import Audit, Endpoint, LanguageModel
 from newsletter.text import sentences
@@ -308,15 +310,11 @@ def model_server(
         {title: list(script) for title, script in (scripts or {}).items()},
         default,
     )
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    try:
-        yield served
-    finally:
-        served.closing.set()
-        server.shutdown()
-        thread.join()
-        server.server_close()
+    with serving(server):
+        try:
+            yield served
+        finally:
+            served.closing.set()
 
 
 def _write(handler: BaseHTTPRequestHandler, said: Said, closing: threading.Event) -> None:

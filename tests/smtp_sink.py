@@ -2,12 +2,13 @@
 
 import re
 import socketserver
-import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from email import message_from_bytes, policy
+
+from loopback import serving
 
 _MESSAGE_ID = re.compile(rb"^message-id:\s*(<[^>]*>)", re.IGNORECASE | re.MULTILINE)
 _SUBJECT = re.compile(rb"^subject:\s*(.*)$", re.IGNORECASE | re.MULTILINE)
@@ -111,12 +112,7 @@ class _Server(socketserver.ThreadingTCPServer):
 @contextmanager
 def running(**options: object) -> Iterator[Sink]:
     """Serve until the block ends."""
-    with _Server(("127.0.0.1", 0), _Conversation) as server:
-        server.sink = Sink(port=server.server_address[1], **options)
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
-        try:
-            yield server.sink
-        finally:
-            server.shutdown()
-            thread.join()
+    server = _Server(("127.0.0.1", 0), _Conversation)
+    server.sink = Sink(port=server.server_address[1], **options)
+    with serving(server):
+        yield server.sink

@@ -6,6 +6,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
+from loopback import serving
+
 
 @dataclass(frozen=True)
 class Answer:
@@ -49,15 +51,11 @@ def site(*answers: Answer | Callable[[str], Answer]) -> Iterator[Site]:
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     served = Site(f"http://127.0.0.1:{server.server_address[1]}", list(answers))
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    try:
-        yield served
-    finally:
-        served.closing.set()
-        server.shutdown()
-        thread.join()
-        server.server_close()
+    with serving(server):
+        try:
+            yield served
+        finally:
+            served.closing.set()
 
 
 def _write(handler: BaseHTTPRequestHandler, answer: Answer, closing: threading.Event) -> None:
