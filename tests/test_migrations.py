@@ -7,7 +7,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.operations import Operations
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import JSON, Boolean, CheckConstraint, Date, DateTime, Integer, LargeBinary, MetaData, func, insert, select
+from sqlalchemy import JSON, Boolean, CheckConstraint, Date, DateTime, Integer, LargeBinary, MetaData, event, func, insert, select
 from sqlmodel import SQLModel
 
 from newsletter import db
@@ -85,6 +85,26 @@ def test_a_table_that_others_hang_on_can_be_altered_without_losing_them(empty):
             batch.alter_column("zone", nullable=True)
 
     assert set(_counts(empty, former).values()) == {1}
+
+
+@pytest.mark.parametrize("statements", [5, 40, 90])
+def test_an_interrupt_while_tables_are_made_is_an_interrupt_and_the_next_try_finishes(empty, statements):
+    left = statements
+
+    @event.listens_for(empty.engine, "before_cursor_execute")
+    def interrupt(*_):
+        nonlocal left
+        left -= 1
+        if left == 0:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        db.migrate(empty)
+    db.migrate(empty)
+
+    db.check(empty)
+    with empty.engine.connect() as connection:
+        assert compare_metadata(_context(connection), SQLModel.metadata) == []
 
 
 def _fill(sessions, metadata):
