@@ -220,7 +220,7 @@ class Case:
 CASES = {
     "signed": Case(signed, 4_000, 800),
     "unsigned": Case(unsigned, 6_000, 800),
-    "ledger": Case(ledger, 4_000, 800),
+    "ledger": Case(ledger, 8_000, 800),
     "selections": Case(selections, 10_000, 1_200),
     "slow": Case(slow, 20_000, 2_000),
     "fanout": Case(fanout, 1_000_000, 20_000),

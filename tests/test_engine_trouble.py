@@ -21,7 +21,7 @@ from newsletter.deliveries.books import Books, Wanted
 from newsletter.deliveries.engine import Engine
 from newsletter.deliveries.journal import JournalFull
 from newsletter.lifecycle import DeliveryStatus, IssueStatus
-from newsletter.models import Delivery, Lane
+from newsletter.models import Delivery, Lane, Pause, PauseScope
 
 READERS = 60
 
@@ -308,6 +308,8 @@ def test_issues_of_the_window_are_kept_whatever_else_is_loaded(sessions, make):
 
 def test_a_lease_that_ran_out_in_the_batch_is_no_reason_to_skip(sessions, make, addresses):
     clock = Clock()
+    until = NOW + timedelta(hours=1)
+    make.add(Pause(scope=PauseScope.DOMAIN, key=" nowhere.example", cause="a test", until=until, opened_at=NOW))
     books = books_of(sessions, clock=clock, batch=10)
     books.exchange(Wanted(room=1))
     clock.advance(minutes=6)

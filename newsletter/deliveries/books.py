@@ -14,13 +14,14 @@ from sqlmodel import Session
 from newsletter.db import Sessions
 from newsletter.deliveries import doubts, ledger, pauses
 from newsletter.deliveries.gate import Chosen, Gate
-from newsletter.deliveries.ledger import LEASES, Claimed, Leases, Outcome
+from newsletter.deliveries.ledger import LEASES, START, Claimed, Leases, Look, Outcome, Place
 from newsletter.deliveries.mailer import Mailer
 from newsletter.deliveries.pauses import Pauses
 from newsletter.limits import Grant
 from newsletter.models import Lane
 
 PERSONS_EVERY = 1.0  # seconds: how often those who wait in person are looked for while a list is being sent
+LIST_EVERY = 1.0  # seconds: how often a list is looked through from its beginning; in between, from where it was left
 PATIENCE = 120.0  # seconds that a database may be away without the drain ending
 _AWAY = (OperationalError, InterfaceError)
 
@@ -51,6 +52,14 @@ class Exchanged(NamedTuple):
     begin_by: datetime = datetime.max  # noqa: DTZ901 -- of an exchange without a look: nothing is begun by it
 
 
+class _Looked(NamedTuple):
+    """When and how far the queue was looked through."""
+
+    persons_at: float | None = None  # ticks
+    list_at: float = 0.0  # ticks, from its beginning
+    since: Place = START  # where the last of the list stood that was taken
+
+
 @dataclass
 class Books:
     """What this process has claimed, and the way to exchange outcomes for deliveries to begin.
@@ -71,7 +80,7 @@ class Books:
     ticks: Callable[[], float] = ticks
     claimed: deque[Claimed] = field(default_factory=deque)
     skipped: int = 0
-    _persons_at: float | None = None
+    _looked: _Looked = field(default_factory=_Looked)
     _in_doubt: bool = False
 
     @stamina.retry(on=_AWAY, attempts=None, timeout=PATIENCE)
@@ -91,39 +100,61 @@ class Books:
             ledger.record(session, wanted.outcomes, worker=self.worker, now=now)
             if in_doubt:
                 self._reconcile(session, [row.id for row in (*wanted.window, *self.claimed)], now)
-            chosen, persons_at = self._choose(session, wanted.room, grant, self.gate.look(session, now=now), now)
-            taking = chosen.taking
-            self.mailer.load(session, [*wanted.window, *taking])
-            looked_at, ids = self.ticks(), [row.id for row in taking]
-            look = self._look(session, ids, wanted.again, [row.id for row in taking if self.mailer.finds_nothing(row)], now)
-            if lost := [number for number in ids if number not in look.owed]:
+            chosen, looked = self._choose(session, wanted.room, grant, self.gate.look(session, now=now), now)
+            self.mailer.load(session, [*wanted.window, *chosen.taken, *chosen.taking])
+            looked_at, look = self.ticks(), self._look(session, chosen, wanted.again, now)
+            if lost := [row.id for row in chosen.taking if row.id not in look.owed]:
                 ledger.give_back(session, lost, worker=self.worker, now=now)  # if its lease has run out, and nobody took it
             if wanted.renew:
                 self._renew(session, wanted.renew, now)
-        self._in_doubt, self.claimed, self._persons_at = False, chosen.kept, persons_at
+        self._in_doubt, self.claimed, self._looked = False, chosen.kept, looked
         self.skipped += len(look.skipped)
-        begun = [row for row in taking if row.id in look.owed]
+        begun = [row for row in (*chosen.taken, *chosen.taking) if row.id in look.owed]
         self.gate.begun(begun, grant, now=now)
-        return Exchanged(
-            begun, look.owed, chosen.nothing_left, chosen.at_once, looked_at, begin_by=now + self.leases.begin_within
-        )
+        all_fell_out = bool(chosen.taken or chosen.taking) and not begun
+        at_once, begin_by = chosen.at_once or all_fell_out, now + self.leases.begin_within
+        return Exchanged(begun, look.owed, chosen.nothing_left, at_once, looked_at, begin_by)
 
-    def _choose(
-        self, session: Session, room: int, grant: Grant | None, paused: Pauses, now: datetime
-    ) -> tuple[Chosen, float | None]:
-        """Return what is taken of the claimed and what stays, and when persons were last looked for; put off what must wait."""
-        claimed, persons_at = self.claimed.copy(), self._persons_at
+    def _choose(self, session: Session, room: int, grant: Grant | None, paused: Pauses, now: datetime) -> tuple[Chosen, _Looked]:
+        """Return what is taken, what stays claimed, and how far was looked; put off what must wait."""
+        claimed, looked, tick = self.claimed.copy(), self._looked, self.ticks()
         if room <= 0:
-            return Chosen(kept=claimed), persons_at
-        tick = self.ticks()
-        if persons_at is None or tick - persons_at >= self.persons_every or not claimed:
+            return Chosen(kept=claimed), looked
+        free = self.gate.free(room, grant, paused)
+        if free is not None and not claimed:
+            return self._take(session, free, now)
+        if self._is_persons_turn(tick) or not claimed:
             claimed.extendleft(reversed(self._claim(session, Lane.PERSON, room, now)))
-            persons_at = tick
-        if len(claimed) - self.gate.blocked < room:
+            looked = looked._replace(persons_at=tick)
+        if free is None and len(claimed) - self.gate.blocked < room:
             claimed.extend(self._claim(session, Lane.LIST, self.batch, now))
         chosen = self.gate.choose(claimed, room, grant, paused, now=now)
         pauses.put_off(session, chosen.waits, worker=self.worker, now=now)
-        return chosen, persons_at
+        return chosen, looked
+
+    def _take(self, session: Session, room: int, now: datetime) -> tuple[Chosen, _Looked]:
+        """Move what is due straight into the window: persons first where it is their turn, else after all of the list."""
+        looked, tick = self._looked, self.ticks()
+        since = looked.since if tick - looked.list_at < LIST_EVERY else START
+        places = [(Lane.LIST, since), *([(Lane.LIST, START)] if since != START else [])]
+        places.insert(0 if self._is_persons_turn(tick) else len(places), (Lane.PERSON, START))
+        chosen = Chosen()
+        for lane, start in places:
+            if len(chosen.taken) >= room:
+                break
+            limit, lease = room - len(chosen.taken), self.leases.sending
+            found = ledger.take(session, lane, worker=self.worker, limit=limit, now=now, lease=lease, since=start)
+            chosen.taken += found.rows
+            chosen.unowed += found.unowed
+            if lane is Lane.PERSON:
+                looked = looked._replace(persons_at=tick)
+            else:
+                looked = looked._replace(since=found.last, list_at=tick if start == START else looked.list_at)
+        chosen.nothing_left = len(chosen.taken) < room
+        return chosen, looked
+
+    def _is_persons_turn(self, tick: float) -> bool:
+        return self._looked.persons_at is None or tick - self._looked.persons_at >= self.persons_every
 
     @stamina.retry(on=_AWAY, attempts=None, timeout=PATIENCE)
     def leave(self, outcomes: Sequence[Outcome] = (), in_air: Sequence[int] = ()) -> None:
@@ -143,11 +174,21 @@ class Books:
     def _claim(self, session: Session, lane: Lane, limit: int, now: datetime) -> list[Claimed]:
         return ledger.claim(session, lane, worker=self.worker, limit=limit, now=now, lease=self.leases.claimed)
 
-    def _look(
-        self, session: Session, ids: Sequence[int], again: Sequence[int], unmatched: Sequence[int], now: datetime
-    ) -> ledger.Look:
-        lease = self.leases.sending
-        return ledger.begin(session, [*ids, *again], worker=self.worker, now=now, lease=lease, unmatched=unmatched)
+    def _look(self, session: Session, chosen: Chosen, again: Sequence[int], now: datetime) -> Look:
+        """Take the last look at what was chosen, and another at what is to be looked at again."""
+        unmatched = [row.id for row in (*chosen.taken, *chosen.taking) if self.mailer.finds_nothing(row)]
+        taken = {row.id for row in chosen.taken}
+        gone = {*chosen.unowed, *taken.intersection(unmatched)}
+        look = ledger.begin(
+            session,
+            [*gone, *(row.id for row in chosen.taking), *again],
+            worker=self.worker,
+            now=now,
+            lease=self.leases.sending,
+            unmatched=unmatched,
+            taken=gone,
+        )
+        return Look(look.owed | (taken - gone), look.skipped)
 
     def _renew(self, session: Session, ids: Sequence[int], now: datetime) -> None:
         ledger.renew(session, ids, worker=self.worker, now=now, lease=self.leases.sending)

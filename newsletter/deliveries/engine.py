@@ -111,7 +111,7 @@ class Engine:
     _relay: RelayUnavailable | None = None  # why the relay is left alone
     _failure: Exception | None = None  # why the drain breaks off; raised when all is accounted for
     _closing: bool = False  # nothing is handed out or begun any more
-    _dry: bool = False  # there was nothing to fill the window with: room in it is no reason to ask again
+    _dry: bool = False  # there was nothing to fill the window with: room in it is no reason to ask before the next second
     _news: asyncio.Event = field(default_factory=asyncio.Event)
 
     # What the connections call
@@ -210,8 +210,7 @@ class Engine:
             self.report.count(outcome.event)
             is_returned = outcome.event is DeliveryEvent.GIVE_BACK
             self._outcomes.append(outcome._replace(attempt=taken.row.attempts + 1) if is_returned else outcome)
-        reason = len(self._outcomes) if self._dry else self._room()
-        if reason * 3 >= self.pace.window or not self._taken:
+        if not self._taken or (self._room() * 3 >= self.pace.window and not self._dry):
             self._news.set()
 
     def _room(self) -> int:

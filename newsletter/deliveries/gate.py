@@ -32,7 +32,9 @@ _COUNTED = ("rcpt", "data", "dot")  # phases that a message has come to which co
 class Chosen:
     """What was chosen among the claimed."""
 
-    taking: list[Claimed] = field(default_factory=list)
+    taking: list[Claimed] = field(default_factory=list)  # to be moved into the window
+    taken: list[Claimed] = field(default_factory=list)  # without choice: they are in the window already
+    unowed: list[int] = field(default_factory=list)  # of those, to be skipped
     kept: deque[Claimed] = field(default_factory=deque)
     waits: dict[Wait, list[int]] = field(default_factory=dict)  # to be put off
     nothing_left: bool = False  # it is no use to ask again soon
@@ -117,16 +119,22 @@ class Gate:
             pauses.domain_paused(self.relay, domain_of(row.address)) if pauses.domains else None
         )
 
+    def free(self, room: int, grant: Grant | None, pauses: Pauses) -> int | None:
+        """Return how many of so many may begin, whoever they are for; None where it matters whom."""
+        slowed = self.brakes.slowed(self.relay, self.window)
+        if grant is not None or slowed or pauses.relay_paused(self.relay) or pauses.domains or pauses.issues:
+            return None
+        return max(0, self._room(room))
+
+    def _room(self, room: int) -> int:
+        return min(room, self.brakes.window(self.relay, self.window) - len(self._held))
+
     def choose(self, claimed: deque[Claimed], room: int, grant: Grant | None, pauses: Pauses, *, now: datetime) -> Chosen:
         """Choose what may begin of the claimed, in their order."""
         if pauses.relay_paused(self.relay):
             return Chosen(kept=claimed, nothing_left=True)
-        room = min(room, self.brakes.window(self.relay, self.window) - len(self._held))
+        room = self._room(room)
         slowed = self.brakes.slowed(self.relay, self.window)
-        if grant is None and not (slowed or pauses.domains or pauses.issues):
-            self.blocked = 0
-            taken = [claimed.popleft() for _ in range(min(room, len(claimed)))]
-            return Chosen(taken, claimed, nothing_left=room > 0 and not taken)
         chosen, blocked = self._sorted(claimed, room, self._caps(grant, slowed), pauses, now)
         self.blocked = 0
         if grant is None or not grant.used_up:

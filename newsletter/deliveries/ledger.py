@@ -2,16 +2,16 @@
 
 Two leases: *claimed* is a batch in a worker's hands and expires back to queued; *sending* is the small window about to be
 handed to the mail server and expires to unknown. Moving a delivery into the window is also the last look at whether it is
-still owed.
+still owed. Where it does not matter whom a mail is for, it goes there at once.
 """
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from operator import itemgetter
 from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, func, or_, update
+from sqlalchemy import ColumnElement, Executable, func, or_, update
 from sqlmodel import Session, col
 
 from newsletter.deliveries import attempts, bounced, doubts, statements
@@ -74,6 +74,24 @@ class Outcome(NamedTuple):
     attempt: int = 0  # the number of the try, where it is known
 
 
+class Place(NamedTuple):
+    """Where a delivery stands in its lane."""
+
+    due_at: datetime
+    id: int
+
+
+START = Place(datetime.min.replace(tzinfo=UTC), 0)
+
+
+class Taken(NamedTuple):
+    """What was moved into the window at once."""
+
+    rows: list[Claimed]
+    unowed: list[int]  # of them, to be skipped
+    last: Place  # where the last of them stood
+
+
 class Look(NamedTuple):
     """What the last look saw; what is neither is no longer this worker's."""
 
@@ -100,9 +118,50 @@ def claim(  # noqa: PLR0913 -- what, for whom, for how long
     What is no longer worth sending is left to `recover`. One statement, and one more for what the readers of digests wish.
     """
     given = {"worker": worker, "which_lane": lane.value, "most": limit, "now": now, "until": now + lease}
-    rows = session.connection().execute(statements.CLAIM, given)
-    ranked = sorted(rows, key=itemgetter(-1, 0))
-    return _with_wishes(session, [Claimed._make((*row[:-1], EVERYTHING)) for row in ranked])
+    return _with_wishes(session, _claimed(session, statements.CLAIM, given, START)[0])
+
+
+def take(  # noqa: PLR0913 -- as `claim`
+    session: Session,
+    lane: Lane,
+    *,
+    worker: str,
+    limit: int,
+    now: datetime,
+    lease: timedelta = SENDING_LEASE,
+    since: Place = START,
+) -> Taken:
+    """Claim up to `limit` due deliveries that do not stand before `since`, and move them into the window at once.
+
+    That is for where it does not matter whom they are for, and saves a change of each. The last look is taken with it, but
+    `begin` must skip in the same transaction what that found. Two statements.
+    """
+    given = {"worker": worker, "which_lane": lane.value, "most": limit, "now": now, "until": now + lease}
+    claimed, last = _claimed(session, statements.TAKE, given, since)
+    if not claimed:
+        return Taken([], [], last)
+    seen = session.connection().execute(
+        statements.LOOK, {"ids": [row.id for row in claimed], "unmatched": [], "today": now.date()}
+    )
+    unowed, wishes = [], dict[int, Wish]()
+    for number, reason, *wished in seen:
+        if reason:
+            unowed.append(number)
+        else:
+            wishes[number] = _wish(*wished)
+    if wishes:
+        claimed = [row._replace(wish=wishes.get(row.id, EVERYTHING)) for row in claimed]
+    if any(SHOWN_AS in row.values for row in claimed):
+        claimed = _with_wishes(session, claimed)
+    return Taken(claimed, unowed, last)
+
+
+def _claimed(session: Session, statement: Executable, given: Mapping[str, Any], since: Place) -> tuple[list[Claimed], Place]:
+    """Claim, and return what was claimed and where the last of it stood."""
+    rows = session.connection().execute(statement, {**given, "since_due": since.due_at, "since_id": since.id})
+    ranked = sorted(rows.all(), key=itemgetter(-1, 0))
+    last = Place(ranked[-1][-1], ranked[-1][0]) if ranked else since
+    return [Claimed._make((*row[:-1], EVERYTHING)) for row in ranked], last
 
 
 def _with_wishes(session: Session, claimed: list[Claimed]) -> list[Claimed]:
@@ -111,14 +170,16 @@ def _with_wishes(session: Session, claimed: list[Claimed]) -> list[Claimed]:
     if not ids:
         return claimed
     rows = session.connection().execute(statements.WISHES, {"ids": list(ids)})
-    wishes: dict[int | None, Wish] = {
-        number: Wish(tuple(topics), tuple(words), most, first) for number, topics, words, most, first in rows
-    }
+    wishes: dict[int | None, Wish] = {number: _wish(*wished) for number, *wished in rows}
     if not wishes:
         return claimed
     return [
         row._replace(wish=wishes.get(_chosen_by(row), EVERYTHING)) if row.kind is DeliveryKind.DIGEST else row for row in claimed
     ]
+
+
+def _wish(topics: Sequence[str], words: Sequence[str], most: int | None, first: bool) -> Wish:  # noqa: FBT001 -- a row's columns
+    return Wish(tuple(topics), tuple(words), most, first)
 
 
 def _chosen_by(row: Claimed) -> int | None:
@@ -134,17 +195,20 @@ def begin(  # noqa: PLR0913 -- what, by whom, for how long
     now: datetime,
     lease: timedelta = SENDING_LEASE,
     unmatched: Sequence[int] = (),
+    taken: Collection[int] = (),
 ) -> Look:
     """Take the last look: move what is still owed into the window, to be sent now, and skip the rest.
 
-    Those of the window that have not begun may be looked at again. `unmatched` are issues with nothing for their reader. A
-    delivery whose lease ran out, or that somebody else took, is neither owed nor skipped. One statement.
+    Those of the window that have not begun may be looked at again; `taken` are there since this transaction. `unmatched` are
+    issues with nothing for their reader. A delivery whose lease ran out, or that somebody else took, is neither owed nor
+    skipped. One statement.
     """
     if not ids:
         return Look(set(), set())
     given = {
         "ids": list(ids),
         "unmatched": list(unmatched),
+        "taken": list(taken),
         "worker": worker,
         "today": now.date(),
         "now": now,

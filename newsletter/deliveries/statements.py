@@ -4,27 +4,29 @@ A set is one parameter, whatever is in it: an array on PostgreSQL, JSON on SQLit
 same, and SQLAlchemy, the driver and PostgreSQL each keep what they made of it; building them anew cost as much as running them.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
 from sqlalchemy import (
-    ARRAY,
-    JSON,
     BigInteger,
     ColumnElement,
     Connection,
     Date,
+    Dialect,
     Integer,
     Select,
     String,
     Subquery,
     Table,
+    TableValuedAlias,
+    TypeDecorator,
     Update,
     and_,
     bindparam,
     case,
     cast,
+    column,
     false,
     literal,
     null,
@@ -32,6 +34,7 @@ from sqlalchemy import (
     select,
     text,
     true,
+    tuple_,
     update,
 )
 from sqlalchemy.ext.compiler import compiles
@@ -49,11 +52,20 @@ _ROW = _TABLE.c
 _STATUS = _ROW.status.type
 _BEGUN = literal(advance_delivery(DeliveryStatus.CLAIMED, DeliveryEvent.BEGIN), _STATUS)
 _SKIPPED = literal(advance_delivery(DeliveryStatus.CLAIMED, DeliveryEvent.SKIP), _STATUS)
-# What a claim tells; by the last it is ordered.
+# What a claim tells; by the last, and the first, it is ordered.
 CLAIMED = (
     "id", "kind", "newsletter_id", "issue_id", "subscription_id", "subscriber_id", "address", "language", "values", "attempts",
     "due_at",
 )  # fmt: skip
+_WISHED: dict[str, ColumnElement[Any]] = {
+    name: Subscription.__table__.c[name]  # type: ignore[attr-defined]  # SQLModel does not declare it
+    for name in ("topics", "keywords", "max_papers", "match_first")
+}
+_LIMITED = or_(
+    cast(col(Subscription.topics), String) != "[]",
+    cast(col(Subscription.keywords), String) != "[]",
+    col(Subscription.max_papers).is_not(None),
+)
 # Mails that only somebody subscribed is owed; the others answer what a person asked for.
 _BY_SUBSCRIPTION = (DeliveryKind.DIGEST, DeliveryKind.WELCOME, DeliveryKind.ALREADY_SUBSCRIBED)
 # Word for word the indexes' conditions, or they are not used.
@@ -71,7 +83,7 @@ class _each(FunctionElement[int]):  # noqa: N801 -- a function of SQL
 
 @compiles(_each, "postgresql")
 def _each_of_array(element: _each, compiler: SQLCompiler, **how: Any) -> str:  # noqa: ANN401 -- SQLAlchemy's own
-    return f"unnest({compiler.process(element.clauses, **how)})"
+    return f"unnest(CAST({compiler.process(element.clauses, **how)} AS bigint[]))"
 
 
 @compiles(_each, "sqlite")
@@ -79,12 +91,24 @@ def _each_of_json(element: _each, compiler: SQLCompiler, **how: Any) -> str:  # 
     return f"json_each({compiler.process(element.clauses, **how)})"
 
 
-# PostgreSQL calls the one column of the set as the set is called, SQLite calls it `value` whatever the set is called.
-_IDS = _each(bindparam("ids", type_=ARRAY(BigInteger()).with_variant(JSON(), "sqlite"))).table_valued("value", name="value")
+class _Ids(TypeDecorator[Collection[int]]):
+    """Numbers as each database reads them from text: the drivers take longer to write them than we to send a mail's envelope."""
 
-_UNMATCHED = _each(bindparam("unmatched", type_=ARRAY(BigInteger()).with_variant(JSON(), "sqlite"))).table_valued(
-    "value", name="value"
-)
+    impl = String
+    cache_ok = True
+
+    def process_bind_param(self, value: Collection[int] | None, dialect: Dialect) -> str:
+        numbers = ",".join(map(str, value or ()))
+        return f"{{{numbers}}}" if dialect.name == "postgresql" else f"[{numbers}]"
+
+
+def _set(name: str) -> TableValuedAlias:
+    """Return a parameter that is a set of ids, as a table."""
+    # PostgreSQL calls the one column of the set as the set is called, SQLite calls it `value` whatever the set is called.
+    return _each(bindparam(name, type_=_Ids())).table_valued(column("value", BigInteger()), name="value")
+
+
+_IDS, _UNMATCHED, _TAKEN = _set("ids"), _set("unmatched"), _set("taken")
 NO_MATCH = "no paper matches"  # why a digest is skipped of which its reader wishes for nothing
 
 
@@ -97,32 +121,46 @@ def _unreckoned(condition: ColumnElement[bool]) -> ColumnElement[bool]:
     return case((condition, true()), else_=false())
 
 
-def _claim() -> ReturningUpdate[Any]:
-    """Take :most due deliveries of :which_lane, the longest due first."""
+def _claim(*, beginning: bool) -> ReturningUpdate[Any]:
+    """Take :most due deliveries of :which_lane, the longest due first, none before (:since_due, :since_id).
+
+    In a long queue most of what stands at its beginning was sent since PostgreSQL last tidied up the index: to go through it
+    for every few deliveries would cost more than to send them.
+    """
+    since = tuple_(bindparam("since_due", type_=UTCDateTime()), bindparam("since_id", type_=BigInteger()))
     due = (
         select(_ROW.id)
         .where(_WAITING, _ROW.lane == bindparam("which_lane"), _ROW.due_at <= _NOW, _ROW.give_up_at > _NOW)
+        .where(tuple_(_ROW.due_at, _ROW.id) >= since)
         .order_by(_ROW.due_at, _ROW.id)
         .limit(bindparam("most", type_=Integer()))
         .with_for_update(skip_locked=True)
         .cte("due")
     )
     values = {"status": DeliveryStatus.CLAIMED, "claimed_by": _WORKER, "lease_until": _UNTIL, "updated_at": _NOW}
-    return update(_TABLE).where(_ROW.id.in_(select(due.c.id))).values(values).returning(*(_ROW[name] for name in CLAIMED))
+    told: dict[str, ColumnElement[Any]] = {name: _ROW[name] for name in CLAIMED}
+    if beginning:
+        values |= {"status": _BEGUN, "attempts": _ROW.attempts + 1}
+        told["attempts"] = _ROW.attempts - 1  # before this one
+    return update(_TABLE).where(_ROW.id.in_(select(due.c.id))).values(values).returning(*told.values())
 
 
 def _begin() -> ReturningUpdate[Any]:
-    """Move those of :ids that are still owed into the window, or keep them there, and skip the rest; tell which is which."""
+    """Move those of :ids that are still owed into the window, or keep them there, and skip the rest; tell which is which.
+
+    :taken are those of them that were moved there in this transaction: for what is skipped of them, that was no attempt.
+    """
     look = _last_look()
     owed = look.c.reason == ""
     first = and_(owed, _ROW.status == DeliveryStatus.CLAIMED)
+    too_soon = and_(~owed, _ROW.id.in_(select(_TAKEN.c.value)))
     return (
         update(_TABLE)
         .where(_ROW.id == look.c.id, _unreckoned(and_(LEASED, _ROW.claimed_by == _WORKER, _ROW.lease_until > _NOW)))
         .values(
             status=case((owed, _BEGUN), else_=_SKIPPED),
             reason=look.c.reason,
-            attempts=_ROW.attempts + case((first, 1), else_=0),
+            attempts=_ROW.attempts + case((first, 1), (too_soon, -1), else_=0),
             lease_until=case((owed, _UNTIL), else_=null()),
             updated_at=_NOW,
         )
@@ -130,8 +168,8 @@ def _begin() -> ReturningUpdate[Any]:
     )
 
 
-def _last_look() -> Subquery:
-    """Select the id of each of :ids and why it is not owed any more, "" if it is."""
+def _last_look(**more: ColumnElement[Any]) -> Subquery:
+    """Select the id of each of :ids, why it is not owed any more, "" if it is, and what more is asked."""
     kind, unsubscribed = col(Delivery.kind), col(Subscription.status).is_distinct_from(SubscriptionStatus.ACTIVE)
     is_digest = kind == DeliveryKind.DIGEST
     is_test = and_(is_digest, col(Delivery.lane) == Lane.PERSON)  # sent by hand, to whoever was named
@@ -147,7 +185,7 @@ def _last_look() -> Subquery:
         else_="",
     )
     return (
-        select(col(Delivery.id).label("id"), why.label("reason"))
+        select(col(Delivery.id).label("id"), why.label("reason"), *(column.label(name) for name, column in more.items()))
         .select_from(_IDS)
         .join(Delivery, col(Delivery.id) == _IDS.c.value)
         .outerjoin(Subscription, col(Subscription.id) == col(Delivery.subscription_id))
@@ -158,30 +196,27 @@ def _last_look() -> Subquery:
     )
 
 
+def _look() -> Select[Any]:
+    """Select of :ids what is not owed any more, and why, and what is wished for by those that do not take everything."""
+    look = _last_look(**_WISHED, limited=and_(col(Delivery.kind) == DeliveryKind.DIGEST, _LIMITED))
+    return select(look.c.id, look.c.reason, *(look.c[name] for name in _WISHED)).where(or_(look.c.reason != "", look.c.limited))
+
+
 def _of_ids(status: DeliveryStatus, values: Mapping[str, Any]) -> Update:
     """Change those of :ids that the :worker holds in a state."""
     mine = _unreckoned(and_(_ROW.status == status, _ROW.claimed_by == _WORKER))
     return update(_TABLE).where(_ROW.id.in_(select(_IDS.c.value)), mine).values(values)
 
 
-def _wishes() -> Select[int, list[str], list[str], int | None, bool]:
+def _wishes() -> Select[Any]:
     """Select what of an issue is wished for by those of the subscriptions :ids that do not take everything."""
-    limited = or_(
-        cast(col(Subscription.topics), String) != "[]",
-        cast(col(Subscription.keywords), String) != "[]",
-        col(Subscription.max_papers).is_not(None),
-    )
-    wanted = select(
-        col(Subscription.id),
-        col(Subscription.topics),
-        col(Subscription.keywords),
-        col(Subscription.max_papers),
-        col(Subscription.match_first),
-    )
-    return wanted.join(_IDS, col(Subscription.id) == _IDS.c.value).where(limited)
+    wanted = select(col(Subscription.id), *_WISHED.values())
+    return wanted.join(_IDS, col(Subscription.id) == _IDS.c.value).where(_LIMITED)
 
 
-CLAIM = _claim()
+CLAIM = _claim(beginning=False)
+TAKE = _claim(beginning=True)
+LOOK = _look()
 WISHES = _wishes()
 BEGIN = _begin()
 GIVE_BACK = _of_ids(
@@ -272,8 +307,13 @@ def record_alike(  # noqa: PLR0913 -- what is alike, and in what they differ
 ) -> None:
     """Write down outcomes that are as `row` but for these ids and replies, on PostgreSQL in one statement."""
     if connection.dialect.name == "postgresql":
-        given = {**row, "row_id": list(ids), "reply_text": list(texts)}
+        given = {**row, "row_id": f"{{{','.join(map(str, ids))}}}", "reply_text": _array(texts)}
         connection.execute(_RECORD_ALIKE, {**given, "worker": worker, "now": now, "moves": _MOVES})
     else:
         rows = [{**row, "row_id": number, "reply_text": text} for number, text in zip(ids, texts, strict=True)]
         record(connection, rows, worker=worker, now=now)
+
+
+def _array(texts: Iterable[str]) -> str:
+    """Return texts as PostgreSQL reads an array of them: https://www.postgresql.org/docs/current/arrays.html#ARRAYS-IO."""
+    return "{" + ",".join('"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"' for text in texts) + "}"
