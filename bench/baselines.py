@@ -17,9 +17,10 @@ from pathlib import Path
 import dkim
 
 from bench import corpus
-from bench.places import DOMAIN, LINKS
+from bench.publisher import DOMAIN, LINKS
 from newsletter.mail import emails
-from newsletter.mail.render import HEAD, Rendered, render
+from newsletter.mail.pieces import HEAD, Rendered
+from newsletter.mail.render import render
 
 SIGNED = (
     "from",

@@ -17,16 +17,13 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from sqlalchemy import delete, text
 
 from bench import corpus
+from bench.publisher import DOMAIN, LINKS, PAPERS
 from bench.sink import Seen
 from newsletter import db, issues, papers
 from newsletter.db import Sessions
 from newsletter.models import Cadence, Delivery, Issue, Newsletter
-from newsletter.tokens import Keyring, Links
 from tests.postgres_server import postgres
 
-DOMAIN = "news.example.org"
-LINKS = Links("https://news.example.org", Keyring([b"a secret of the benchmarks, of no use elsewhere"]))
-PAPERS = 40  # as many as make a message of 112 KB
 # Durable as an installation is; a checkpoint in the middle of a run would be counted as the ledger's.
 DURABLE = {"shared_buffers": "256MB", "max_wal_size": "8GB", "checkpoint_timeout": "1h"}
 

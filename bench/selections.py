@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from bench import corpus
 from bench.baselines import digest
-from bench.places import DOMAIN, LINKS
+from bench.publisher import DOMAIN, LINKS
 from bench.sender import Spec
 from newsletter.deliveries.frozen import chooser
 from newsletter.mail import compose

@@ -7,7 +7,7 @@ from bench.__main__ import main
 from bench.measure import Run, Yardstick, ratio
 from bench.places import Receiver, make_key
 from bench.results import Aim, Result, table
-from newsletter.mail.render import SLOT
+from newsletter.mail.pieces import SLOT
 from newsletter.mail.selecting import select
 
 MESSAGE = b"Subject: none\r\nMessage-ID: <%d@bench.example.org>\r\n\r\nHello.\r\n..\r\n"

@@ -11,7 +11,7 @@ from newsletter.deliveries.frozen import load_issue
 from newsletter.deliveries.mailer import KEPT_ISSUES, TEST_OF
 from newsletter.errors import NewsletterError
 from newsletter.lifecycle import IssueStatus
-from newsletter.mail.render import Piece
+from newsletter.mail.pieces import Piece
 from newsletter.mail.selecting import EVERYTHING, HTML_BUDGET, facts_of
 from newsletter.mail.selecting import select as select_papers
 from newsletter.models import DeliveryKind, IssuePiece, Lane, Newsletter

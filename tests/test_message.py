@@ -16,7 +16,8 @@ from newsletter.errors import BadInput
 from newsletter.mail.compose import Mailbox, MessageHeaders, Selection, body, compose, head, prepare
 from newsletter.mail.emails import DigestEmail, PaperCard, Publication
 from newsletter.mail.headers import ListInfo
-from newsletter.mail.render import Piece, Rendered, render, wrap
+from newsletter.mail.pieces import Piece, Rendered, wrap
+from newsletter.mail.render import render
 
 NOW = datetime(2024, 3, 14, 9, tzinfo=UTC)
 SLOTS = ("name", "link", "rank", "count")

@@ -17,7 +17,8 @@ from hypothesis import strategies as st
 from mail_samples import CAST, KINDS, LANGUAGES, content, digest, paper, publication, read, sample, varied
 
 from newsletter.mail.emails import DigestEmail, GoodbyeEmail, WelcomeEmail
-from newsletter.mail.render import SLOT, host, render, wrap
+from newsletter.mail.pieces import SLOT, wrap
+from newsletter.mail.render import host, render
 
 GOLDEN = Path(__file__).parent / "golden"
 

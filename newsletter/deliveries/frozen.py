@@ -11,7 +11,7 @@ from newsletter import schedule
 from newsletter.mail import compose, selecting
 from newsletter.mail.compose import Prepared, Selection
 from newsletter.mail.matching import PaperFacts
-from newsletter.mail.render import Piece, Rendered
+from newsletter.mail.pieces import Piece, Rendered
 from newsletter.mail.selecting import Wish
 from newsletter.models import Cadence, Issue, IssuePaper, IssuePiece, Newsletter, Paper, Summary
 

@@ -23,7 +23,6 @@ from newsletter.mail import compose, emails
 from newsletter.mail.compose import Mailbox, MessageHeaders, Prepared, Selection
 from newsletter.mail.dkim import Signer
 from newsletter.mail.headers import ListInfo, wire_address
-from newsletter.mail.render import render
 from newsletter.mail.transports import OutgoingMessage
 from newsletter.models import DeliveryKind, InboundMail, Issue, Newsletter, NoMatch
 from newsletter.tokens import Links
@@ -301,5 +300,7 @@ def _load_letters(session: Session, ids: set[int]) -> dict[int, bytes]:
 
 @lru_cache(maxsize=64)
 def _prepared(email: emails.Email) -> tuple[str, Prepared]:
+    from newsletter.mail.render import render  # noqa: PLC0415 -- an issue is rendered already: its sender needs no templates
+
     rendered = render(email)
     return rendered.subject, compose.prepare(rendered)

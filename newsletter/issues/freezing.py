@@ -16,7 +16,8 @@ from newsletter.issues.readiness import note_deadline, waits_for_approval
 from newsletter.issues.telling import chosen
 from newsletter.lifecycle import IssueEvent, IssueStatus, advance_issue
 from newsletter.mail.emails import DigestEmail, PaperCard, ways_of
-from newsletter.mail.render import Piece, Rendered, render, render_page
+from newsletter.mail.pieces import Piece, Rendered
+from newsletter.mail.render import render, render_page
 from newsletter.mail.web import web_page
 from newsletter.models import Issue, IssuePaper, IssuePiece, Newsletter, Paper, Summary
 from newsletter.tokens import Links

@@ -10,7 +10,8 @@ from newsletter.db import Sessions
 from newsletter.deliveries.frozen import load_rendered
 from newsletter.issues.freezing import digest_of
 from newsletter.mail.emails import DigestEmail
-from newsletter.mail.render import FOOT, HEAD, SLOT, Piece, Rendered, render
+from newsletter.mail.pieces import FOOT, HEAD, SLOT, Piece, Rendered
+from newsletter.mail.render import render
 from newsletter.mail.web import web_page
 from newsletter.models import Issue, Newsletter
 from newsletter.tokens import Links

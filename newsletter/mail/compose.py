@@ -22,7 +22,7 @@ from newsletter.errors import BadInput
 from newsletter.mail import headers as fields
 from newsletter.mail.enclosing import enclose
 from newsletter.mail.headers import ListInfo
-from newsletter.mail.render import FOOT, HEAD, MORE, SLOT, WHY, Piece, Rendered, wrap
+from newsletter.mail.pieces import FOOT, HEAD, MORE, SLOT, WHY, Piece, Rendered, wrap
 
 # Base64 has no "_", so the boundary occurs in no part, whatever is in it.
 _BOUNDARY = b"=_part_=_of_=_message_="

@@ -9,9 +9,7 @@ clean text can hold.
 import logging
 import re
 import secrets
-import unicodedata
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import cache, lru_cache
 from types import SimpleNamespace
 from typing import Any
@@ -22,35 +20,12 @@ from markupsafe import Markup
 
 from newsletter import i18n, templating
 from newsletter.mail.emails import Email
+from newsletter.mail.pieces import HEAD, Piece, Rendered, wrap
 from newsletter.text import paragraphs as reflowed
 from newsletter.text import safe_link
 
-HEAD, WHY, MORE, FOOT = "head", "why", "more", "foot"
-TEXT_WIDTH = 76  # columns of the text part; a Hangul syllable takes two
-SLOT = re.compile("\x01([a-z_]+)\x02")
 _URL = re.compile(r"(https?://[!-~]+)")  # ASCII: after it the words may go on without a space, as Korean does
 _AFTER_URL = ".,;:!?'\")]}>"
-
-
-@dataclass(frozen=True)
-class Piece:
-    """A part of an email that is chosen or left out as a whole.
-
-    `name` is "head", "why" (these papers), "card:<paper id>", "lines" (the heading over the one-line forms),
-    "line:<paper id>", "more" (than there was room for) or "foot".
-    """
-
-    name: str
-    content: str
-
-
-@dataclass(frozen=True)
-class Rendered:
-    """An email in words: the subject is one line, the parts are pieces in their order."""
-
-    subject: str
-    text: tuple[Piece, ...]
-    html: tuple[Piece, ...]
 
 
 @lru_cache(maxsize=256)
@@ -143,25 +118,6 @@ def linked(words: str) -> list[tuple[str, str]]:
         url = part.rstrip(_AFTER_URL) if _URL.match(part) else ""
         parts += [(url, safe_link(url)), (part[len(url) :], "")]
     return [(words, url) for words, url in parts if words]
-
-
-def wrap(text: str, first: str = "", rest: str = "") -> str:
-    """Wrap `text` at spaces to TEXT_WIDTH columns; lines begin with `first`, then with `rest`. Long words stay whole."""
-    lines, line, taken = [], first, _columns(first)
-    for position, word in enumerate(text.split()):
-        gap, columns = " " if position and line != rest else "", _columns(word)
-        if gap and taken + 1 + columns > TEXT_WIDTH:
-            lines.append(line)
-            line, taken, gap = rest, _columns(rest), ""
-        line += gap + word
-        taken += len(gap) + columns
-    return "\n".join([*lines, line])
-
-
-def _columns(text: str) -> int:
-    if text.isascii():
-        return len(text)
-    return len(text) + sum(unicodedata.east_asian_width(character) in "WF" for character in text)
 
 
 def _tidy(text: str) -> str:

@@ -15,7 +15,7 @@ from operator import or_
 from newsletter import i18n, topics
 from newsletter.mail.compose import Selection
 from newsletter.mail.matching import Index, PaperFacts
-from newsletter.mail.render import FOOT, HEAD, MORE, SLOT, WHY, Piece
+from newsletter.mail.pieces import FOOT, HEAD, MORE, SLOT, WHY, Piece
 from newsletter.text import one_line
 
 HTML_BUDGET = 90_000  # bytes: Gmail clips at about 102 KB, and with the tail goes the unsubscribe link

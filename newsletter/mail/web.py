@@ -3,7 +3,7 @@
 import html
 from collections.abc import Mapping, Sequence
 
-from newsletter.mail.render import SLOT, Piece
+from newsletter.mail.pieces import SLOT, Piece
 
 
 def web_page(pieces: Sequence[Piece], slots: Mapping[str, str]) -> str:
