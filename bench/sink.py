@@ -196,11 +196,12 @@ def listen(port: int) -> socket.socket:
 
 
 def serve(listener: socket.socket, delay: float, ids_file: str) -> Seen:
-    """Serve until SIGTERM and return what was seen."""
+    """Serve until SIGTERM, which is blocked until it can be heard, and return what was seen."""
     ids: list[bytes] | None = [] if ids_file else None
     sink = Sink(listener, delay, ids)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit())
     with suppress(SystemExit):
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
         sink.serve()
     sink.seen.cpu_s = time.process_time()
     if ids is not None:
@@ -213,8 +214,8 @@ def main(port: str, processes: str, delay_ms: str, ids_file: str = "") -> None:
     """Listen, print the port, serve in so many processes, print what all of them saw."""
     first = listen(int(port))
     listeners = [first, *(listen(first.getsockname()[1]) for _ in range(int(processes) - 1))]
-    print(first.getsockname()[1], flush=True)
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+    print(first.getsockname()[1], flush=True)
     pipes = [_fork(listeners, position, float(delay_ms) / 1000, ids_file) for position in range(len(listeners))]
     for listener in listeners:
         listener.close()
@@ -232,7 +233,6 @@ def _fork(listeners: list[socket.socket], position: int, delay: float, ids_file:
     for other in listeners:
         if other is not listeners[position]:
             other.close()
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
     seen = serve(listeners[position], delay, ids_file)
     os.write(writer, json.dumps(asdict(seen)).encode())
     os._exit(0)
