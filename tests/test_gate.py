@@ -70,6 +70,35 @@ def test_nothing_is_left_where_there_is_room_and_nothing_claimed(gate, room, lef
     assert gate().choose(deque(), room, None, NOTHING, now=NOW).nothing_left is left
 
 
+def test_it_does_not_matter_whom_a_mail_is_for_where_nothing_is_paused_limited_or_slowed(gate):
+    before = gate()
+    before.begun(rows("z.example"), None, now=NOW)
+
+    assert (before.free(2, None, NOTHING), before.free(9, None, NOTHING)) == (2, 3)
+
+    before.brakes.troubled(RELAY, Reply(421, "", "busy", RELAY, "greeting"))
+    assert before.free(9, None, NOTHING) == 1  # two of four, one of them in hand
+    before.begun(rows("y.example", "x.example", "w.example"), None, now=NOW)
+    assert before.free(9, None, NOTHING) == 0
+
+
+@pytest.mark.parametrize(
+    "paused",
+    [Pauses(relays={RELAY: LATER}), Pauses(domains={f"{RELAY} shut.example": LATER}), Pauses(issues={8: RESUMED})],
+)
+def test_it_matters_whom_a_mail_is_for_where_something_is_paused(gate, paused):
+    assert gate().free(2, None, paused) is None
+    assert gate().free(2, None, Pauses(relays={"another:25": LATER})) == 2
+
+
+def test_it_matters_whom_a_mail_is_for_where_something_is_limited_or_slowed(gate):
+    before = gate()
+    assert before.free(2, Grant({REST: 9}), NOTHING) is None
+
+    before.note(ROW, judge(Reply(421, "4.7.0", "slow down", RELAY, "rcpt")), Reply(421, "4.7.0", "slow down", RELAY, "rcpt"))
+    assert before.free(2, None, NOTHING) is None
+
+
 def test_over_a_paused_relay_nothing_begins_and_nothing_is_put_off(gate):
     chosen = gate().choose(rows("a.example"), 2, None, Pauses(relays={RELAY: LATER}), now=NOW)
 

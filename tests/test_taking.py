@@ -46,6 +46,12 @@ def names(rows):
     return [row.address.partition("@")[0] for row in rows]
 
 
+def put_back(sessions, number):
+    """Queue a delivery again, as whoever settles what a worker left does."""
+    with sessions.begin() as session:
+        session.execute(update(Delivery).where(col(Delivery.id) == number).values(status="queued", claimed_by="", attempts=0))
+
+
 def statuses(make):
     found = {}
     for row in make.all(Delivery):
@@ -66,7 +72,7 @@ def test_what_is_taken_is_in_the_window_and_counts_as_a_try(sessions, make, news
 
 
 def test_one_goes_on_where_the_last_stood_and_sees_what_stands_before_it_only_from_the_start(sessions, make, newsletter):
-    for name, minutes in (("ari", 9), ("bora", 5), ("chan", 5), ("dana", 1)):
+    for name, minutes in (("dana", 1), ("bora", 5), ("ari", 9), ("chan", 5)):
         make.delivery(name, newsletter_id=newsletter.id, lane=Lane.LIST.value, due_at=NOW - timedelta(minutes=minutes))
     make.delivery("not-yet", newsletter_id=newsletter.id, lane=Lane.LIST.value, due_at=NOW + timedelta(minutes=1))
     first = take(sessions, limit=2)
@@ -177,22 +183,20 @@ def test_what_was_given_back_is_found_within_a_second_however_far_the_list_has_c
     ticks = Ticks()
     books = books_of(sessions, window=200, ticks=ticks)
     (early, *_) = books.exchange(Wanted(room=5)).begun
-    with sessions.begin() as session:
-        session.execute(update(Delivery).where(col(Delivery.id) == early.id).values(status="queued", claimed_by=""))
+    put_back(sessions, early.id)
 
-    soon = books.exchange(Wanted(room=5)).begun
-    ticks.now += LIST_EVERY
-    later = books.exchange(Wanted(room=5)).begun
+    found = []
+    for _ in range(4):
+        ticks.now += LIST_EVERY / 4
+        found += books.exchange(Wanted(room=5)).begun
 
-    assert early.id not in {row.id for row in soon}
-    assert early.id == later[0].id
+    assert [early.id == row.id for row in found].index(True) == 15
 
 
 def test_nothing_is_called_the_end_of_a_list_while_something_waits_before_where_it_was_left(sessions, make, issue):
     books = books_of(sessions, window=200)
     (early, *_) = books.exchange(Wanted(room=READERS)).begun
-    with sessions.begin() as session:
-        session.execute(update(Delivery).where(col(Delivery.id) == early.id).values(status="queued", claimed_by=""))
+    put_back(sessions, early.id)
 
     found = books.exchange(Wanted(room=5))
 
@@ -212,16 +216,77 @@ def test_where_nothing_of_many_is_owed_the_next_are_looked_at_at_once(sessions, 
     assert (report.sent, report.skipped) == (1, READERS)
 
 
+def test_an_exchange_of_which_nothing_is_owed_asks_for_another_at_once(sessions, make, newsletter):
+    for number in range(4):
+        make.reader(f"reader{number}", newsletter, topics=["cs.XX"])
+    make.issue(newsletter, IssueStatus.PUBLISHED)
+
+    found = books_of(sessions).exchange(Wanted(room=4))
+
+    assert (found.begun, found.nothing_left, found.at_once) == ([], False, True)
+
+
 @pytest.mark.parametrize("fate", ["before", "after"])
 def test_what_was_taken_when_the_database_went_away_is_given_back_and_taken_again(sessions, make, issue, fate):
     books = books_of(Fragile(sessions, [fate]), window=200)
 
     found = books.exchange(Wanted(room=20))
 
-    assert len(found.begun) == 20
+    assert [row.id for row in found.begun] == [row.id for row in make.all(Delivery)][:20]
     assert statuses(make) == {"sending": 20, "queued": READERS - 20}
     assert {row.attempts for row in make.all(Delivery, status=DeliveryStatus.SENDING)} == {1}
     assert {row.attempts for row in make.all(Delivery, status=DeliveryStatus.QUEUED)} == {0}
+
+
+def test_a_look_is_as_old_as_its_transaction(sessions, make, issue, monkeypatch):
+    ticks = Ticks()
+    books = books_of(sessions, ticks=ticks)
+    load = books.mailer.load
+
+    def slowly(*given):
+        load(*given)
+        ticks.now += 25.0
+
+    monkeypatch.setattr(books.mailer, "load", slowly)
+
+    assert books.exchange(Wanted(room=4)).looked_at == 1000.0
+
+
+@pytest.mark.parametrize("database_kind", ["postgres"])  # on SQLite nobody else writes meanwhile
+def test_who_comes_back_while_they_are_looked_at_gets_what_they_wish_for(sessions, make, newsletter, monkeypatch):
+    topics = {"ari": ["cs.CL"], "bora": ["cs.XX"]}
+    readers = {name: make.reader(name, newsletter, topics=wished).id for name, wished in topics.items()}
+    make.papers(1, categories=("cs.CL",))
+    make.issue(newsletter, IssueStatus.PUBLISHED, numbers=())
+    theirs = update(Subscription).where(col(Subscription.id).in_(readers.values()))
+    books = books_of(sessions)
+    load = books.mailer.load
+
+    def come_back(*given):
+        load(*given)
+        with sessions.begin() as session:
+            session.execute(theirs.values(status="active"))
+
+    with sessions.begin() as session:
+        session.execute(theirs.values(status="unsubscribed"))
+    monkeypatch.setattr(books.mailer, "load", come_back)
+
+    found = books.exchange(Wanted(room=4))
+
+    assert [(row.address, row.wish.topics) for row in found.begun] == [("ari@example.org", ("cs.CL",))]
+    assert [(row.reason, row.attempts) for row in sorted(make.all(Delivery), key=lambda row: row.address)] == [
+        ("", 1),
+        ("no paper matches", 0),
+    ]
+
+
+def test_what_is_taken_again_no_longer_says_why_it_waited(sessions, make, newsletter):
+    given = {"status": DeliveryStatus.DEFERRED, "reason": "paused: until tomorrow"}
+    delivery = make.delivery(newsletter_id=newsletter.id, **given)
+
+    take(sessions, Lane.PERSON)
+
+    assert make.again(delivery).reason == ""
 
 
 def test_a_batch_is_claimed_where_something_is_paused_and_sent_first_when_it_is_not_any_more(sessions, make, issue):
@@ -234,12 +299,11 @@ def test_a_batch_is_claimed_where_something_is_paused_and_sent_first_when_it_is_
     claimed = statuses(make)
     clock.advance(minutes=2)
     resumed = books.exchange(Wanted(room=4))
-    books.exchange(Wanted(room=4))
-    after = books.exchange(Wanted(room=4))
+    after = books.exchange(Wanted(room=6))
 
     ids = [row.id for row in make.all(Delivery)]
     assert [row.id for row in paused.begun] == ids[:4]
     assert claimed == {"sending": 4, "claimed": 6, "queued": READERS - 10}
     assert [row.id for row in resumed.begun] == ids[4:8]
-    assert len(after.begun) == 4
-    assert statuses(make)["sending"] == 14
+    assert [row.id for row in after.begun] == [*ids[10:14], *ids[8:10]]  # the room beside the rest of the batch is filled
+    assert statuses(make) == {"sending": 14, "queued": READERS - 14}

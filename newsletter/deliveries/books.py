@@ -59,6 +59,10 @@ class _Looked(NamedTuple):
     list_at: float = 0.0  # ticks, from its beginning
     since: Place = START  # where the last of the list stood that was taken
 
+    def is_persons_turn(self, tick: float, every: float) -> bool:
+        """Return whether those who wait in person are looked for before the list."""
+        return self.persons_at is None or tick - self.persons_at >= every
+
 
 @dataclass
 class Books:
@@ -96,13 +100,13 @@ class Books:
         grant = self.gate.ask(self.claimed, wanted.room, now=self.clock())
         with self.sessions.begin() as session:
             session.connection()  # SQLite has one writer at a time: from here on it is us
-            now = self.clock()
+            now, looked_at = self.clock(), self.ticks()
             ledger.record(session, wanted.outcomes, worker=self.worker, now=now)
             if in_doubt:
                 self._reconcile(session, [row.id for row in (*wanted.window, *self.claimed)], now)
             chosen, looked = self._choose(session, wanted.room, grant, self.gate.look(session, now=now), now)
             self.mailer.load(session, [*wanted.window, *chosen.taken, *chosen.taking])
-            looked_at, look = self.ticks(), self._look(session, chosen, wanted.again, now)
+            look = self._look(session, chosen, wanted.again, now)
             if lost := [row.id for row in chosen.taking if row.id not in look.owed]:
                 ledger.give_back(session, lost, worker=self.worker, now=now)  # if its lease has run out, and nobody took it
             if wanted.renew:
@@ -120,25 +124,26 @@ class Books:
         claimed, looked, tick = self.claimed.copy(), self._looked, self.ticks()
         if room <= 0:
             return Chosen(kept=claimed), looked
-        free = self.gate.free(room, grant, paused)
-        if free is not None and not claimed:
-            return self._take(session, free, now)
-        if self._is_persons_turn(tick) or not claimed:
-            claimed.extendleft(reversed(self._claim(session, Lane.PERSON, room, now)))
-            looked = looked._replace(persons_at=tick)
-        if free is None and len(claimed) - self.gate.blocked < room:
-            claimed.extend(self._claim(session, Lane.LIST, self.batch, now))
-        chosen = self.gate.choose(claimed, room, grant, paused, now=now)
-        pauses.put_off(session, chosen.waits, worker=self.worker, now=now)
+        chosen, free = Chosen(), self.gate.free(room, grant, paused)
+        if free is None or claimed:
+            if looked.is_persons_turn(tick, self.persons_every) or not claimed:
+                claimed.extendleft(reversed(self._claim(session, Lane.PERSON, room, now)))
+                looked = looked._replace(persons_at=tick)
+            if free is None and len(claimed) - self.gate.blocked < room:
+                claimed.extend(self._claim(session, Lane.LIST, self.batch, now))
+            chosen = self.gate.choose(claimed, room, grant, paused, now=now)
+            pauses.put_off(session, chosen.waits, worker=self.worker, now=now)
+        if free is not None and not chosen.kept:
+            looked = self._take(session, chosen, free, looked, now)
         return chosen, looked
 
-    def _take(self, session: Session, room: int, now: datetime) -> tuple[Chosen, _Looked]:
+    def _take(self, session: Session, chosen: Chosen, room: int, looked: _Looked, now: datetime) -> _Looked:
         """Move what is due straight into the window: persons first where it is their turn, else after all of the list."""
-        looked, tick = self._looked, self.ticks()
+        tick = self.ticks()
         since = looked.since if tick - looked.list_at < LIST_EVERY else START
         places = [(Lane.LIST, since), *([(Lane.LIST, START)] if since != START else [])]
-        places.insert(0 if self._is_persons_turn(tick) else len(places), (Lane.PERSON, START))
-        chosen = Chosen()
+        places.insert(0 if looked.is_persons_turn(tick, self.persons_every) else len(places), (Lane.PERSON, START))
+        room -= len(chosen.taking)
         for lane, start in places:
             if len(chosen.taken) >= room:
                 break
@@ -151,10 +156,7 @@ class Books:
             else:
                 looked = looked._replace(since=found.last, list_at=tick if start == START else looked.list_at)
         chosen.nothing_left = len(chosen.taken) < room
-        return chosen, looked
-
-    def _is_persons_turn(self, tick: float) -> bool:
-        return self._looked.persons_at is None or tick - self._looked.persons_at >= self.persons_every
+        return looked
 
     @stamina.retry(on=_AWAY, attempts=None, timeout=PATIENCE)
     def leave(self, outcomes: Sequence[Outcome] = (), in_air: Sequence[int] = ()) -> None:

@@ -144,10 +144,10 @@ def take(  # noqa: PLR0913 -- as `claim`
         statements.LOOK, {"ids": [row.id for row in claimed], "unmatched": [], "today": now.date()}
     )
     unowed, wishes = [], dict[int, Wish]()
-    for number, reason, *wished in seen:
+    for number, reason, is_limited, *wished in seen:
         if reason:
             unowed.append(number)
-        else:
+        if is_limited:  # whoever comes back before they are skipped gets what they wish for
             wishes[number] = _wish(*wished)
     if wishes:
         claimed = [row._replace(wish=wishes.get(row.id, EVERYTHING)) for row in claimed]

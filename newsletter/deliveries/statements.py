@@ -140,7 +140,7 @@ def _claim(*, beginning: bool) -> ReturningUpdate[Any]:
     values = {"status": DeliveryStatus.CLAIMED, "claimed_by": _WORKER, "lease_until": _UNTIL, "updated_at": _NOW}
     told: dict[str, ColumnElement[Any]] = {name: _ROW[name] for name in CLAIMED}
     if beginning:
-        values |= {"status": _BEGUN, "attempts": _ROW.attempts + 1}
+        values |= {"status": _BEGUN, "attempts": _ROW.attempts + 1, "reason": ""}
         told["attempts"] = _ROW.attempts - 1  # before this one
     return update(_TABLE).where(_ROW.id.in_(select(due.c.id))).values(values).returning(*told.values())
 
@@ -199,7 +199,8 @@ def _last_look(**more: ColumnElement[Any]) -> Subquery:
 def _look() -> Select[Any]:
     """Select of :ids what is not owed any more, and why, and what is wished for by those that do not take everything."""
     look = _last_look(**_WISHED, limited=and_(col(Delivery.kind) == DeliveryKind.DIGEST, _LIMITED))
-    return select(look.c.id, look.c.reason, *(look.c[name] for name in _WISHED)).where(or_(look.c.reason != "", look.c.limited))
+    told = (look.c.id, look.c.reason, look.c.limited, *(look.c[name] for name in _WISHED))
+    return select(*told).where(or_(look.c.reason != "", look.c.limited))
 
 
 def _of_ids(status: DeliveryStatus, values: Mapping[str, Any]) -> Update:
