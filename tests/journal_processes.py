@@ -71,7 +71,8 @@ def kills(folder, rounds, seed):
         os.kill(pid, signal.SIGKILL)
         os.waitpid(pid, 0)
         os.close(words)
-        last = {int(number): word for word, number in (line.split() for line in said.read_text().splitlines())}
+        whole = said.read_text().rpartition("\n")[0]  # of a line across two pages a kill may leave the half
+        last = {int(number): word for word, number in (line.split() for line in whole.splitlines())}
         found = [(left.proves_absence, {n: r.code for n, r in left.outcomes.items()}, list(left.open)) for left in settle(folder)]
         tell({"last": last, "found": found})
 
