@@ -14,7 +14,6 @@ import socket
 import socketserver
 import sys
 import tempfile
-import threading
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -22,6 +21,7 @@ from pathlib import Path
 
 import mail_host_files as files
 from installation import eventually
+from loopback import serving
 from mail_host_files import NAME, PASSWORD, Place
 
 from newsletter.embedded.processes import Program, end, spawn
@@ -151,23 +151,11 @@ def running(*, routes: Mapping[str, str] | None = None, greylist_tries: int = 1)
     with contextlib.ExitStack() as stack:
         stack.callback(eventually, lambda: removed(folder), lambda: f"{folder} could not be removed")
         files.write(host.place, routes or {})
-        stack.enter_context(_greylisting(folder / "greylist", greylist_tries))
+        stack.enter_context(serving(_Greylist(folder / "greylist", greylist_tries)))
         for program in _programs(folder):
             stack.callback(end, spawn(program), grace=program.grace)
         eventually(lambda: _ready(host), lambda: f"the mail host did not start:\n{host.log()}", seconds=PATIENCE)
         yield host
-
-
-@contextlib.contextmanager
-def _greylisting(path: Path, tries: int) -> Iterator[None]:
-    with _Greylist(path, tries) as server:
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
-        thread.start()
-        try:
-            yield
-        finally:
-            server.shutdown()
-            thread.join()
 
 
 def _programs(folder: Path) -> Iterator[Program]:
