@@ -1,7 +1,8 @@
 """The statements that every exchange with the ledger makes, built once, and alike for PostgreSQL and SQLite.
 
-A set is one parameter, whatever is in it: an array on PostgreSQL, JSON on SQLite. So the text of a statement is always the
-same, and SQLAlchemy, the driver and PostgreSQL each keep what they made of it; building them anew cost as much as running them.
+A set is one parameter, whatever is in it: the text of an array on PostgreSQL, of JSON on SQLite. So a statement's
+own text is always the same, and SQLAlchemy, the driver and PostgreSQL each keep what they made of it; building them anew cost
+as much as running them.
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -281,7 +282,7 @@ _RECORD_ALIKE = text(
         + ", ".join(name if name in _ROWS_OWN else f"CAST(:{name} AS {kind}) AS {name}" for name, kind in _RECORDED.items())
         + f" FROM {_unnested({name: _RECORDED[name] for name in _ROWS_OWN})} AS each({', '.join(_ROWS_OWN)})) AS m"
     )
-)
+).bindparams(bindparam("row_id", type_=_Ids()))
 _RECORD_EACH = text(
     "UPDATE deliveries SET status = :after, updated_at = :now, lease_until = NULL,"  # noqa: S608
     " claimed_by = CASE WHEN :after = 'queued' THEN '' ELSE claimed_by END,"
@@ -308,7 +309,7 @@ def record_alike(  # noqa: PLR0913 -- what is alike, and in what they differ
 ) -> None:
     """Write down outcomes that are as `row` but for these ids and replies, on PostgreSQL in one statement."""
     if connection.dialect.name == "postgresql":
-        given = {**row, "row_id": f"{{{','.join(map(str, ids))}}}", "reply_text": _array(texts)}
+        given = {**row, "row_id": ids, "reply_text": _array(texts)}
         connection.execute(_RECORD_ALIKE, {**given, "worker": worker, "now": now, "moves": _MOVES})
     else:
         rows = [{**row, "row_id": number, "reply_text": text} for number, text in zip(ids, texts, strict=True)]
