@@ -57,7 +57,7 @@ test-system: $(VENV)/dev.stamp ## Tests with a real mail server and a real brows
 	fi
 	$(BIN)/pytest tests/system -o 'norecursedirs=.*' $(ARGS)
 
-test-faults: $(VENV)/dev.stamp ## Break everything while mail is sent, and count: ARGS=--quick, ARGS="--scenario kill --n 1000", ARGS=--list.
+test-faults: $(VENV)/dev.stamp ## Break everything while mail is sent, and count: ARGS=--quick, ARGS="--scenario kill --n 3000", ARGS=--list.
 	@$(BIN)/python faults/run.py $(ARGS)
 
 test-days: $(VENV)/dev.stamp ## Live through sixty days of lists with all that breaks, and count: ARGS="--days 7 --database sqlite".
